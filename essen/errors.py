@@ -1,0 +1,19 @@
+"""What a person can cause or must know about training and evaluation: one line each, with an exit code."""
+
+
+class EssenError(Exception):
+    """Base of all errors that end a command with one line and a code (2: configuration, environment or usage)."""
+
+    exit_code = 2
+
+
+class StagesError(EssenError):
+    """Staged shards that are missing, damaged or too small for what is asked of them (exit 3)."""
+
+    exit_code = 3
+
+
+class DivergedError(EssenError):
+    """Training whose loss stopped being a number (exit 5)."""
+
+    exit_code = 5

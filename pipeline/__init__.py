@@ -1,0 +1,1 @@
+"""Corpora in, staged WebDataset shards out. Knows neither Prefect nor the model."""
