@@ -78,9 +78,7 @@ def files_below(path: Path) -> list[Path]:
         ConfigError: a symbolic link lies there, so the content is not under our control.
     """
     if path.is_symlink():
-        raise ConfigError(
-            f"{path} is a symbolic link; a run directory holds its own files: replace it by a copy"
-        )
+        raise ConfigError(f"{path} is a symbolic link; a run directory holds its own files: replace it by a copy")
     if path.is_file():
         return [path]
     return [file for entry in sorted(path.iterdir()) for file in files_below(entry)]

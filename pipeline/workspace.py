@@ -110,13 +110,9 @@ class Workspace:
         for name in step.inputs:
             record = self.record(name)
             if record is None:
-                raise ConfigError(
-                    f"step {step.name} reads step {name}, which has not been done in {self.root}"
-                )
+                raise ConfigError(f"step {step.name} reads step {name}, which has not been done in {self.root}")
             inputs[name] = files.digest(record["outputs"])
-        return files.digest(
-            {"step": step.name, "version": step.version, "inputs": inputs, "params": step.params}
-        )
+        return files.digest({"step": step.name, "version": step.version, "inputs": inputs, "params": step.params})
 
     def is_done(self, step: Step) -> bool:
         """Tell whether the step's record matches its key and all its files are there with their recorded sizes."""

@@ -102,9 +102,7 @@ def read_raw(folder: Path) -> Iterator[tuple[dict[str, Any], bytes]]:
                 except KeyError:
                     file = None
                 if file is None:
-                    raise DataError(
-                        f"{table.with_suffix('.tar')} has no member {member} although its table lists it"
-                    )
+                    raise DataError(f"{table.with_suffix('.tar')} has no member {member} although its table lists it")
                 yield row, file.read()
 
 
@@ -122,11 +120,7 @@ def _rows(table: Path) -> Iterator[dict[str, Any]]:
 def _write_shard(rows: list[RawRow], out: Path, shard: str) -> Counter[str]:
     """Write one shard's three files; return the number of rows by reason, successes under their status."""
     records = [_record(row, f"{shard}{index:04d}") for index, row in enumerate(rows)]
-    tar_path = out / f"{shard}.tar"
-    with (
-        tar_path.open("wb") as file,
-        tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT) as tar,
-    ):
+    with new_tar(out / f"{shard}.tar") as tar:
         for row, record in zip(rows, records, strict=True):
             if row.image is not None and row.status == SUCCESS:
                 add_member(tar, f"{record['key']}.{row.ext}", row.image)
