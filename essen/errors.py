@@ -17,3 +17,9 @@ class DivergedError(EssenError):
     """Training whose loss stopped being a number (exit 5)."""
 
     exit_code = 5
+
+
+class StopRequested(EssenError):
+    """Training that was asked to end: its checkpoint is written, the same command goes on from there (exit 130)."""
+
+    exit_code = 130

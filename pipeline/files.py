@@ -51,10 +51,14 @@ def write_bytes(path: Path, data: bytes) -> None:
     sync_directory(path.parent)
 
 
+def pretty_json(value: Any) -> str:
+    """Return the text under which `write_json` stores a value."""
+    return json.dumps(value, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
 def write_json(path: Path, value: Any) -> None:
     """Write a JSON value atomically, in a form that is pleasant to read and stable to compare."""
-    text = json.dumps(value, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False)
-    write_bytes(path, (text + "\n").encode())
+    write_bytes(path, pretty_json(value).encode())
 
 
 def sync_file(path: Path) -> None:

@@ -50,9 +50,9 @@ class Sample:
 
 def normalise_caption(text: str) -> str:
     """Return the caption in NFC, with runs of white space as one space and control characters removed."""
-    text = unicodedata.normalize("NFC", text)
     text = "".join(c for c in text if c.isspace() or unicodedata.category(c) not in ("Cc", "Cs"))
-    return " ".join(text.split())
+    # Last, as a removed character can have stood between a letter and its accent.
+    return unicodedata.normalize("NFC", " ".join(text.split()))
 
 
 def sample_uid(image_sha256: str, caption: str) -> str:

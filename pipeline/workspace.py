@@ -69,13 +69,17 @@ class Workspace:
         return self.root / "steps" / f"{step}.json"
 
     def record(self, step: str) -> dict[str, Any] | None:
-        """Return the record of a finished step, or None."""
+        """Return the record of a finished step, or None.
+
+        Raises:
+            DataError: the record is damaged.
+        """
         path = self.record_path(step)
-        return files.read_json(path) if path.is_file() else None
+        return _read_record(path) if path.is_file() else None
 
     def records(self) -> list[dict[str, Any]]:
         """Return the records of all finished steps, in the order in which they were finished."""
-        found = [files.read_json(path) for path in sorted((self.root / "steps").glob("*.json"))]
+        found = [_read_record(path) for path in sorted((self.root / "steps").glob("*.json"))]
         return sorted(found, key=lambda record: (record["finished"], record["step"]))
 
     @contextlib.contextmanager
@@ -84,17 +88,19 @@ class Workspace:
 
         Raises:
             LockedError: another living process holds it. The lock of a dead process is taken over by itself.
+            ConfigError: the directory cannot be made or written to.
         """
         import filelock
 
-        self.root.mkdir(parents=True, exist_ok=True)
         lock = filelock.FileLock(self.root / ".lock")
-        try:
-            lock.acquire(timeout=0.5)
-        except filelock.Timeout:
-            raise LockedError(
-                f"{self.root} is in use by another run; wait for it to end or choose another directory with --run"
-            ) from None
+        with disk_faults_named(self.root):
+            self.root.mkdir(parents=True, exist_ok=True)
+            try:
+                lock.acquire(timeout=0.5)
+            except filelock.Timeout:
+                raise LockedError(
+                    f"{self.root} is in use by another run; wait for it to end or choose another directory with --run"
+                ) from None
         try:
             yield
         finally:
@@ -145,7 +151,7 @@ class Workspace:
         counts = step.function(scratch)
         check_funnel(step.name, counts)
         outputs = self._hash_outputs(step, scratch)
-        files.remove(self.record_path(step.name))
+        self._forget(step)
         for output in step.outputs:
             self._publish(scratch / output, self.root / output)
         record = {
@@ -173,17 +179,27 @@ class Workspace:
         scratch.mkdir(parents=True, exist_ok=True)
         return scratch
 
+    def _forget(self, step: Step) -> None:
+        """Remove the step's old record, for good, before the first of its outputs is replaced."""
+        path = self.record_path(step.name)
+        if path.exists():
+            files.remove(path)
+            files.sync_directory(path.parent)
+
     def _hash_outputs(self, step: Step, scratch: Path) -> dict[str, dict[str, Any]]:
         outputs: dict[str, dict[str, Any]] = {}
         for output in step.outputs:
             if not (scratch / output).exists():
                 raise DataError(f"step {step.name} did not write {output}")
-            for file in files.files_below(scratch / output):
+            written = files.files_below(scratch / output)
+            for file in written:
                 if file.name.endswith(".part"):
                     raise DataError(f"step {step.name} left the unfinished file {file.name}")
                 files.sync_file(file)
                 name = file.relative_to(scratch).as_posix()
                 outputs[name] = {"sha256": files.sha256_file(file), "bytes": file.stat().st_size}
+            for folder in sorted({file.parent for file in written}):
+                files.sync_directory(folder)
         return outputs
 
     def _publish(self, source: Path, target: Path) -> None:
@@ -191,7 +207,25 @@ class Workspace:
         target.parent.mkdir(parents=True, exist_ok=True)
         files.remove(target)
         source.replace(target)
-        files.sync_directory(target.parent)
+        for folder in (target.parent, *target.parent.parents):
+            files.sync_directory(folder)
+            if folder == self.root:
+                break
+
+
+def _read_record(path: Path) -> dict[str, Any]:
+    """Return a step's record.
+
+    Raises:
+        DataError: it is damaged.
+    """
+    try:
+        record = files.read_json(path)
+    except ValueError:
+        record = None
+    if not isinstance(record, dict) or not {"step", "key", "inputs", "outputs", "counts", "finished"} <= record.keys():
+        raise DataError(f"{path} is damaged; remove it and run the same command again, which does that step anew")
+    return record
 
 
 def check_funnel(step: str, counts: Counts) -> None:
@@ -223,6 +257,10 @@ def disk_faults_named(root: Path) -> Iterator[None]:
         errno.EROFS: "the file system is read-only; choose another directory with --run",
         errno.EACCES: "permission denied; choose another directory with --run",
         errno.EPERM: "permission denied; choose another directory with --run",
+        errno.ENOTDIR: "not a directory; choose another one with --run",
+        errno.EEXIST: "a file of that name is in the way; choose another directory with --run",
+        errno.ENAMETOOLONG: "the name is too long; choose another directory with --run",
+        errno.EFBIG: "larger than files may be here; raise the limit (ulimit -f) and run the same command again",
         errno.EIO: "the disk reports an input/output error; check it, then run the same command again",
     }
     try:

@@ -1,0 +1,206 @@
+"""The step that scores a trained model, beside the same model untrained, a shuffled control and chance.
+
+``reports/evaluation.json``, format ``essen-evaluation/1``::
+
+    {"format", "model": {"name", "parameters", "weights_sha256"},
+     "stages": sha256 of the stages' manifest, "seed", "resamples", "level", "precision", "rerank_top",
+     "sets": [{"name": split, "samples", "images", "captions",
+       "directions": [{"direction": "text_to_image" | "image_to_text",
+         "queries", "gallery", "correct_per_query": mean number of correct items,
+         "unit": "item" | "group" (what the bootstrap draws), "units": how many of them,
+         "rows": [{"row": "trained" | "reranked" | "untrained" | "shuffled" | "chance",
+           "recall": {"1" | "5" | "10": {"value": share, "interval": [low, high] | null}},
+           "median_rank"}]}],
+       "examples": [{"direction": "text_to_image", "caption", "rank": of the first correct picture,
+         "results": [{"uid": of a pair with that picture, "score": cosine, "correct"}]}]}]}
+
+``trained`` ranks by the cosine of the two towers; ``reranked`` lets the fusion module put the first answers in order;
+``untrained`` is the model of the same configuration and seed before its first step; ``shuffled`` is the trained model
+with the captions dealt out anew, which must lie at chance; ``chance`` is exact and has no interval.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from essen.config import EvaluateConfig
+from essen.errors import StagesError
+from essen.evaluate.bootstrap import bootstrap_means
+from essen.evaluate.encode import Encoded, HeldOut, encode, match_scores, read_held_out
+from essen.evaluate.retrieval import (
+    Bools,
+    Floats,
+    Ints,
+    chance_median_rank,
+    chance_recall,
+    rerank_scores,
+    retrieval_ranks,
+    top_items,
+)
+from essen.export import load_model
+from essen.model import Essen, build_model
+from essen.tokenizer import CaptionTokenizer
+from pipeline import files
+from pipeline.shards.read import open_stages
+
+FORMAT = "essen-evaluation/1"
+KS = (1, 5, 10)
+SHOWN = 5  # answers recorded of an example
+
+
+def evaluate(config: EvaluateConfig, stages: Path, model: Path, out: Path) -> dict[str, Any]:
+    """Write ``reports/evaluation.json``; see the module's text for its shape.
+
+    Args:
+        config: what is scored and how intervals are drawn.
+        stages: a stages directory with at least one evaluation set.
+        model: folder of a trained model.
+        out: the directory below which ``reports/`` is written.
+
+    Returns:
+        R@1 by set and direction.
+
+    Raises:
+        StagesError: there is no evaluation set.
+    """
+    opened = open_stages(stages)
+    if not opened.evaluation:
+        raise StagesError(f"{stages} holds no evaluation set; split off a part in the selection, then stage again")
+    trained, tokenizer = load_model(model)
+    untrained = build_model(trained.config, tokenizer.vocab_size, config.initial_seed)
+    sets = [
+        score_set(config, read_held_out(part, trained.config.image_size), trained, untrained, tokenizer, number)
+        for number, part in enumerate(opened.evaluation.values())
+    ]
+    record = {
+        "format": FORMAT,
+        "model": {
+            "name": trained.config.name,
+            "parameters": sum(parameter.numel() for parameter in trained.parameters()),
+            "weights_sha256": files.sha256_file(model / "model.safetensors"),
+        },
+        "stages": opened.digest,
+        **config.model_dump(include={"seed", "resamples", "level", "precision", "rerank_top"}),
+        "sets": sets,
+    }
+    files.write_json(out / "reports/evaluation.json", record)
+    return {
+        entry["name"]: {way["direction"]: way["rows"][0]["recall"]["1"]["value"] for way in entry["directions"]}
+        for entry in sets
+    }
+
+
+def score_set(
+    config: EvaluateConfig,
+    held_out: HeldOut,
+    trained: Essen,
+    untrained: Essen,
+    tokenizer: CaptionTokenizer,
+    number: int,
+) -> dict[str, Any]:
+    """Return the part of the record that is about one held-out set; `number` tells its random draws from others'."""
+    bf16 = config.precision == "bf16"
+    encoded = encode(trained, tokenizer, held_out, config.batch_size, bf16)
+    before = encode(untrained, tokenizer, held_out, config.batch_size, bf16)
+    galleries = held_out.galleries
+    dealt = np.random.default_rng([config.seed, number, 0]).permutation(len(galleries.captions))
+    directions = []
+    for direction in ("text_to_image", "image_to_text"):
+        turn = _turned(direction)
+        similarity, relevant = turn(encoded.similarity), turn(galleries.relevant)
+        ranks = {"trained": retrieval_ranks(similarity, relevant)}
+        if config.rerank_top:
+            reordered = _reranked(config, trained, encoded, direction)
+            ranks["reranked"] = retrieval_ranks(reordered, relevant)
+        ranks["untrained"] = retrieval_ranks(turn(before.similarity), relevant)
+        ranks["shuffled"] = retrieval_ranks(similarity, turn(galleries.relevant[dealt]))
+        queries = galleries.captions if direction == "text_to_image" else galleries.images
+        units = [held_out.groups[row] for row in queries]
+        directions.append({"direction": direction, **_scores(config, ranks, relevant, units, number)})
+    return {
+        "name": held_out.name,
+        "samples": len(held_out.uids),
+        "images": len(galleries.images),
+        "captions": len(galleries.captions),
+        "directions": directions,
+        "examples": _examples(config, held_out, encoded, number),
+    }
+
+
+def _turned(direction: str) -> Any:
+    """Return what brings a (captions, pictures) array to (queries, gallery)."""
+    return (lambda array: array) if direction == "text_to_image" else np.transpose
+
+
+def _reranked(config: EvaluateConfig, model: Essen, encoded: Encoded, direction: str) -> Floats:
+    similarity = _turned(direction)(encoded.similarity)
+    candidates = top_items(similarity, config.rerank_top)
+    queries = np.repeat(np.arange(len(similarity)), candidates.shape[1])
+    captions, images = (queries, candidates.ravel())
+    if direction == "image_to_text":
+        captions, images = images, captions
+    logits = match_scores(model, encoded, captions, images, config.batch_size, config.precision == "bf16")
+    return rerank_scores(similarity, candidates, logits.reshape(candidates.shape))
+
+
+def _scores(
+    config: EvaluateConfig, ranks: dict[str, Ints], relevant: Bools, units: list[str], number: int
+) -> dict[str, Any]:
+    """Return the scores of one direction; every row is resampled by the same draws, so rows can be compared."""
+    correct = relevant.sum(axis=1)
+    gallery = relevant.shape[1]
+    rows = []
+    for row, found in ranks.items():
+        hits = np.stack([found <= k for k in KS], axis=1)
+        rng = np.random.default_rng([config.seed, number, 1])
+        interval = bootstrap_means(hits, units, rng, resamples=config.resamples, level=config.level)
+        recall = {
+            str(k): {
+                "value": float(interval.mean[place]),
+                "interval": None
+                if interval.low is None or interval.high is None
+                else [float(interval.low[place]), float(interval.high[place])],
+            }
+            for place, k in enumerate(KS)
+        }
+        rows.append({"row": row, "recall": recall, "median_rank": float(np.median(found))})
+    recall = {str(k): {"value": chance_recall(correct, gallery, k), "interval": None} for k in KS}
+    rows.append({"row": "chance", "recall": recall, "median_rank": float(chance_median_rank(correct, gallery))})
+    return {
+        "queries": len(relevant),
+        "gallery": gallery,
+        "correct_per_query": float(correct.mean()),
+        "unit": "group" if interval.clustered else "item",
+        "units": interval.units,
+        "rows": rows,
+    }
+
+
+def _examples(config: EvaluateConfig, held_out: HeldOut, encoded: Encoded, number: int) -> list[dict[str, Any]]:
+    """Return captions drawn from those answered rightly and from those answered wrongly, with the first answers."""
+    galleries = held_out.galleries
+    ranks = retrieval_ranks(encoded.similarity, galleries.relevant)
+    rng = np.random.default_rng([config.seed, number, 2])
+    right = _draw(np.flatnonzero(ranks == 1), -(-config.examples // 2), rng)
+    wrong = _draw(np.flatnonzero(ranks > 1), config.examples // 2, rng)
+    return [
+        {
+            "direction": "text_to_image",
+            "caption": held_out.captions[row],
+            "rank": int(ranks[row]),
+            "results": [
+                {
+                    "uid": held_out.uids[galleries.images[image]],
+                    "score": round(float(encoded.similarity[row, image]), 6),
+                    "correct": bool(galleries.relevant[row, image]),
+                }
+                for image in top_items(encoded.similarity[[row]], SHOWN)[0]
+            ],
+        }
+        for row in (*right, *wrong)
+    ]
+
+
+def _draw(rows: Ints, wanted: int, rng: np.random.Generator) -> Ints:
+    return np.sort(rng.choice(rows, size=min(wanted, len(rows)), replace=False))

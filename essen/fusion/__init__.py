@@ -1,0 +1,1 @@
+"""Fusion: the towers' tokens look at each other."""

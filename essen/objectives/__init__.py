@@ -1,0 +1,1 @@
+"""Objectives: what the model is trained for, as plain functions of features."""

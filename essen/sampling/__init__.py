@@ -1,0 +1,1 @@
+"""Sampling: which samples make the next batch, as a pure function of (seed, step)."""

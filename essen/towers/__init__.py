@@ -1,0 +1,1 @@
+"""Towers: one for pictures, one for captions."""

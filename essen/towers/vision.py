@@ -1,0 +1,80 @@
+"""The vision tower: a convolutional network whose feature map becomes tokens, optionally with transformer blocks."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from essen.config import VisionConfig
+from essen.towers.transformer import TransformerLayer
+
+
+class VisionFeatures(NamedTuple):
+    """What a tower makes of pictures: `pooled` (B, C) and `tokens` (B, cells, C), C being the tower's width."""
+
+    pooled: Tensor
+    tokens: Tensor
+
+
+class ResidualBlock(nn.Module):
+    """Two 3×3 convolutions around a shortcut (ResNet-D: a shortcut that halves does so by averaging)."""
+
+    def __init__(self, channels_in: int, channels: int, *, halve: bool) -> None:
+        super().__init__()
+        stride = 2 if halve else 1
+        last_norm = nn.BatchNorm2d(channels)
+        nn.init.zeros_(last_norm.weight)
+        self.branch = nn.Sequential(
+            nn.Conv2d(channels_in, channels, 3, stride, 1, bias=False),
+            nn.BatchNorm2d(channels),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(channels, channels, 3, 1, 1, bias=False),
+            last_norm,
+        )
+        shortcut: list[nn.Module] = [nn.AvgPool2d(2)] if halve else []
+        if channels_in != channels:
+            shortcut += [nn.Conv2d(channels_in, channels, 1, bias=False), nn.BatchNorm2d(channels)]
+        self.shortcut = nn.Sequential(*shortcut)
+        self.activation = nn.ReLU(inplace=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return (B, channels, H', W') of (B, channels_in, H, W)."""
+        return self.activation(self.branch(x) + self.shortcut(x))
+
+
+class VisionTower(nn.Module):
+    """Patch stem, residual stages, transformer blocks; cells are pooled by their mean, so their order is free."""
+
+    def __init__(self, config: VisionConfig, image_size: int, dropout: float = 0.0) -> None:
+        super().__init__()
+        first, self.width = config.widths[0], config.widths[-1]
+        self.stem = nn.Sequential(
+            nn.Conv2d(3, first, config.patch, config.patch, bias=False),
+            nn.BatchNorm2d(first),
+            nn.ReLU(inplace=True),
+        )
+        stages: list[nn.Module] = []
+        channels = first
+        for stage, (width, blocks) in enumerate(zip(config.widths, config.blocks, strict=True)):
+            for block in range(blocks):
+                stages.append(ResidualBlock(channels, width, halve=stage > 0 and block == 0))
+                channels = width
+        self.stages = nn.Sequential(*stages)
+        self.cells = (image_size // (config.patch * 2 ** (len(config.widths) - 1))) ** 2
+        self.layers = nn.ModuleList(TransformerLayer(channels, config.heads, dropout) for _ in range(config.layers))
+        self.positions = nn.Parameter(torch.zeros(1, self.cells, channels)) if config.layers else None
+        self.norm = nn.LayerNorm(channels)
+
+    def forward(self, pixels: Tensor) -> VisionFeatures:
+        """Return the features of pictures.
+
+        Args:
+            pixels: (B, 3, size, size), normalised.
+        """
+        cells = self.stages(self.stem(pixels.contiguous(memory_format=torch.channels_last)))
+        tokens = cells.flatten(2).transpose(1, 2)
+        if self.positions is not None:
+            tokens = tokens + self.positions
+        for layer in self.layers:
+            tokens = layer(tokens)
+        return VisionFeatures(pooled=self.norm(tokens.float().mean(1)), tokens=tokens)

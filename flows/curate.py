@@ -1,0 +1,21 @@
+"""The curation flow: from corpora to staged shards and their card. ``python -m flows.curate RECIPE`` runs it."""
+
+import sys
+
+if __name__ == "__main__":
+    # The command line comes first: Prefect reads its home when it is imported, and that lies in the run directory.
+    from flows.cli import main
+
+    main(["run", "--until", "card", *sys.argv[1:]])
+
+from prefect import flow
+
+from flows.job import Job
+from flows.plan import CURATE
+from flows.tasks import run_step
+
+
+@flow(name="curate", persist_result=False, validate_parameters=False)
+def curate(job: Job) -> dict[str, str]:
+    """Do the steps from acquisition to the card; return the digest of each one's outputs."""
+    return {step.name: run_step(job, step.name) for step in job.steps(CURATE)}

@@ -1,0 +1,58 @@
+"""What a run is asked to do, small enough to be a task's argument: paths and words, never data."""
+
+from pathlib import Path
+
+from pydantic import Field
+
+from flows.console import Reporter
+from flows.interrupt import Interruption
+from flows.plan import Surroundings, phase_of, plan
+from flows.recipe import Recipe, load_recipe, recipe_text
+from pipeline import files
+from pipeline.config import Config
+from pipeline.workspace import Outcome, Step, Workspace
+
+# One process has one terminal and one set of signal handlers.
+REPORTER = Reporter()
+INTERRUPTION = Interruption()
+
+
+class Job(Config):
+    """A recipe, where it runs, and how far."""
+
+    recipe: Path
+    run: Path
+    mirror: Path | None = Field(
+        default=None, description="folder served on the loopback in place of the original hosts"
+    )
+    overrides: tuple[str, ...] = Field(default=(), description="recipe keys set by hand, as key.subkey=value")
+    until: str = Field(default="report", description="the last phase to do")
+
+    def load(self) -> Recipe:
+        """Return the validated recipe."""
+        return load_recipe(self.recipe, self.overrides)
+
+    def steps(self, phases: tuple[str, ...]) -> list[Step]:
+        """Return the steps of some phases, in order, no further than the last phase asked for."""
+        around = Surroundings(run=self.run, mirror=self.mirror, progress=REPORTER.progress, interruption=INTERRUPTION)
+        steps = plan(self.load(), around)
+        last = max(index for index, step in enumerate(steps) if phase_of(step.name) == self.until)
+        return [step for step in steps[: last + 1] if phase_of(step.name) in phases]
+
+    def begin(self) -> None:
+        """Write the resolved recipe into the run directory."""
+        files.write_bytes(self.run / "recipe.yaml", recipe_text(self.load()).encode())
+
+
+def do_step(step: Step, run: Path) -> Outcome:
+    """Do one step of a run, or find it done, and say so."""
+    with INTERRUPTION.handled():
+        outcome = Workspace(run).run(step)
+    REPORTER.step(step.name, outcome)
+    return outcome
+
+
+def run_local(job: Job, phases: tuple[str, ...]) -> None:
+    """Do the steps one after the other in this process, without Prefect."""
+    for step in job.steps(phases):
+        do_step(step, job.run)

@@ -1,0 +1,24 @@
+"""The training flow: from staged shards to a trained, evaluated model and its report.
+
+``python -m flows.train RECIPE`` runs it, after the curation that it needs.
+"""
+
+import sys
+
+if __name__ == "__main__":
+    # The command line comes first: Prefect reads its home when it is imported, and that lies in the run directory.
+    from flows.cli import main
+
+    main(["run", *sys.argv[1:]])
+
+from prefect import flow
+
+from flows.job import Job
+from flows.plan import TRAIN
+from flows.tasks import run_step
+
+
+@flow(name="train", persist_result=False, validate_parameters=False)
+def train(job: Job) -> dict[str, str]:
+    """Do the steps from training to the report; return the digest of each one's outputs."""
+    return {step.name: run_step(job, step.name) for step in job.steps(TRAIN)}

@@ -1,0 +1,1 @@
+"""Order as an artefact: difficulty, stages, the order within them, and the controls without which no order counts."""

@@ -1,0 +1,14 @@
+"""What the report shows, and how much of it."""
+
+from pydantic import Field
+
+from pipeline.config import Config
+
+
+class ReportConfig(Config):
+    """Decides the bytes of the page together with the run's own files."""
+
+    grid: int = Field(36, ge=1, le=400, description="pictures shown of every stage, evenly spaced over its order")
+    pairs: int = Field(12, ge=0, le=200, description="dropped duplicates shown beside the sample that was kept")
+    thumbnail: int = Field(112, ge=32, le=256, description="side of the pictures on the page, in pixels")
+    curve_points: int = Field(240, ge=20, le=2_000, description="points of a training curve after averaging neighbours")

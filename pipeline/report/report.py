@@ -1,0 +1,107 @@
+"""The step that lays out a run as one page: a file that opens from disk and asks the network for nothing.
+
+Every word on it comes from the run's own files and is escaped; a content policy forbids scripts and addresses besides.
+A part whose input the run does not have is left out with a sentence that says so.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipeline import files
+from pipeline.errors import DataError
+from pipeline.report.config import ReportConfig
+from pipeline.report.scores import read_scores, set_name
+from pipeline.report.selection import read_duplicates, read_funnel
+from pipeline.report.sources import read_sources, read_versions
+from pipeline.report.stages import evaluation_sections, stage_sections
+from pipeline.report.training import read_training
+from pipeline.workspace import Counts
+
+if TYPE_CHECKING:
+    import jinja2
+
+TEMPLATE = "report.html.j2"
+
+
+def report(config: ReportConfig, run: Path, out: Path) -> Counts:
+    """Write ``reports/report.html`` from the files of a run.
+
+    Args:
+        config: how much is shown.
+        run: the run directory that is read.
+        out: the directory below which ``reports/`` is written.
+
+    Returns:
+        Counts with the page's ``bytes`` and ``pictures``.
+
+    Raises:
+        DataError: the run has no recipe, or its files contradict each other.
+    """
+    text = environment().get_template(TEMPLATE).render(page(config, run))
+    data = text.encode()
+    files.write_bytes(out / "reports/report.html", data)
+    return {"bytes": len(data), "pictures": text.count("<img ")}
+
+
+def page(config: ReportConfig, run: Path) -> dict[str, Any]:
+    """Return what the template shows, part by part; a part that the run does not have is None or empty."""
+    from pipeline.shards.read import open_stages
+
+    recipe = _recipe(run)
+    stages = open_stages(run / "stages") if (run / "stages/manifest.json").is_file() else None
+    return {
+        "name": recipe["values"].get("name", "run"),
+        "description": recipe["values"].get("description", ""),
+        "recipe": recipe["text"],
+        "stages": stage_sections(config, run, stages) if stages else [],
+        "evaluation": evaluation_sections(config, stages) if stages else [],
+        "manifest": stages.manifest if stages else None,
+        "sources": read_sources(stages) if stages else [],
+        "funnel": read_funnel(run),
+        "duplicates": read_duplicates(config, run),
+        "training": read_training(config, run),
+        "scores": read_scores(config, run, stages),
+        "versions": read_versions(run),
+    }
+
+
+def environment() -> "jinja2.Environment":
+    """Return the template environment: escapes everything, and stops at a name that is not there."""
+    import jinja2
+
+    env = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    env.filters |= {"number": _number, "percent": _percent, "words": _words, "set_name": set_name}
+    return env
+
+
+def _recipe(run: Path) -> dict[str, Any]:
+    import yaml
+
+    path = run / "recipe.yaml"
+    if not path.is_file():
+        raise DataError(f"{run} holds no recipe.yaml; name a run directory")
+    text = path.read_text(encoding="utf-8")
+    return {"text": text, "values": yaml.safe_load(text) or {}}
+
+
+def _number(value: float) -> str:
+    """Return a whole number with thin spaces between thousands, or a fraction with two digits."""
+    if isinstance(value, int):
+        return f"{value:,}".replace(",", "\u202f")
+    return f"{value:.2f}"
+
+
+def _percent(share: float) -> str:
+    """Return a share in per cent with as many digits as it deserves."""
+    return f"{100 * share:.2f}" if share < 0.01 else f"{100 * share:.1f}"
+
+
+def _words(identifier: str) -> str:
+    """Return an identifier as people say it."""
+    return identifier.replace("_", " ").replace("-", " ")

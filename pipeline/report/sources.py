@@ -1,0 +1,67 @@
+"""Where the samples come from, whom to credit, and what measured them."""
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipeline import files
+
+if TYPE_CHECKING:
+    from pipeline.shards.read import Stages
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """A corpus in the stages.
+
+    Attributes:
+        corpus: name of its card.
+        samples, pictures: in the stages and evaluation sets.
+        licences: number of samples by SPDX expression, most frequent first.
+        attributions: number of samples by credit, most frequent first.
+    """
+
+    corpus: str
+    samples: int
+    pictures: int
+    licences: dict[str, int]
+    attributions: dict[str, int]
+
+
+def read_sources(stages: "Stages") -> list[Source]:
+    """Return the corpora of a stages directory by name."""
+    rows: dict[str, list[dict[str, Any]]] = {}
+    for part in (*stages.stages, *stages.evaluation.values()):
+        table = part.table.select(["corpus", "image_sha256", "licence", "attribution"])
+        for row in table.to_pylist():
+            rows.setdefault(row["corpus"], []).append(row)
+    return [
+        Source(
+            corpus=corpus,
+            samples=len(own),
+            pictures=len({row["image_sha256"] for row in own}),
+            licences=_ranked(row["licence"] for row in own),
+            attributions=_ranked(row["attribution"] for row in own if row["attribution"]),
+        )
+        for corpus, own in sorted(rows.items())
+    ]
+
+
+def read_versions(run: Path) -> list[tuple[str, str]]:
+    """Return what made the signals as (name, value) pairs, nested names joined by dots."""
+    path = run / "signals/sources.json"
+    return list(_flat("", files.read_json(path))) if path.is_file() else []
+
+
+def _ranked(values: Any) -> dict[str, int]:
+    counted = Counter(values)
+    return dict(sorted(counted.items(), key=lambda item: (-item[1], item[0])))
+
+
+def _flat(prefix: str, value: Any) -> Any:
+    if isinstance(value, dict):
+        for key in sorted(value):
+            yield from _flat(f"{prefix}.{key}" if prefix else key, value[key])
+    else:
+        yield prefix, str(value)

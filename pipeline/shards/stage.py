@@ -1,0 +1,179 @@
+"""From an order and a split to staged shards: one folder a stage, one folder an evaluation set, and the manifest."""
+
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pipeline import files
+from pipeline.acquire.parallel import ordered_map
+from pipeline.errors import DataError
+from pipeline.sample import COLUMNS, Sample
+from pipeline.shards.config import StageConfig
+from pipeline.shards.picture import PictureError, staged_jpeg
+from pipeline.shards.write import FORMAT, StagedSample, write_shards
+from pipeline.tables import read_columns
+from pipeline.workspace import Counts
+
+CHUNK = 32  # pictures handed to a worker at once
+
+
+class RawPicture(NamedTuple):
+    """Where an encoded picture lies in a raw shard, and the sha256 that it must have."""
+
+    tar: Path
+    offset: int
+    size: int
+    sha256: str
+
+
+def stage(config: StageConfig, run: Path, out: Path, *, workers: int = 2) -> Counts:
+    """Write ``stages/`` from ``curriculum/order.parquet``, ``selection/split.parquet`` and the raw shards of a run.
+
+    Args:
+        config: decides the bytes.
+        run: the run directory that is read.
+        out: the directory below which ``stages/`` is written.
+        workers: processes that decode and encode; they do not change a byte. With 1 everything happens in this one.
+
+    Raises:
+        DataError: order and split name different samples, or a raw picture is missing, changed or damaged.
+    """
+    sets = _plan(run)
+    folder = out / "stages"
+    raw = {row["uid"]: row for row in _rows(run / "signals/samples.parquet")}
+    stages, evaluation = [], []
+    for name, rows in sets.items():
+        pictures = [_raw_picture(run, raw, row["uid"]) for row in rows]
+        images = encode_pictures(pictures, config.image_size, workers)
+        samples = (_staged(raw[row["uid"]], row, image) for row, image in zip(rows, images, strict=True))
+        entry = write_shards(
+            samples,
+            folder / name,
+            count=len(rows),
+            min_shards=config.min_shards,
+            max_shard_bytes=config.max_shard_bytes,
+        )
+        if rows[0]["stage"]:
+            stages.append({**_stage_entry(rows), "path": name, **entry})
+        else:
+            evaluation.append({"split": name.removeprefix("eval-"), "name": name, "path": name, **entry})
+    order = files.sha256_file(run / "curriculum/order.parquet")
+    write_manifest(folder, config.image_size, order, stages, evaluation)
+    total = sum(len(rows) for rows in sets.values())
+    return {
+        "in": total,
+        "kept": total,
+        "dropped": {},
+        "stages": {entry["name"]: entry["samples"] for entry in stages},
+        "evaluation": {entry["split"]: entry["samples"] for entry in evaluation},
+    }
+
+
+def write_manifest(
+    folder: Path, size: int, order: str, stages: list[dict[str, Any]], evaluation: list[dict[str, Any]]
+) -> None:
+    """Write ``manifest.json``, the last file of a stages directory, with the digest of its own content."""
+    manifest = {
+        "format": FORMAT,
+        "image": {"size": size, "format": "jpg"},
+        "order": order,
+        "stages": stages,
+        "evaluation": evaluation,
+    }
+    files.write_json(folder / "manifest.json", {**manifest, "sha256": files.digest(manifest)})
+
+
+def encode_pictures(pictures: list[RawPicture], size: int, workers: int) -> Iterator[bytes]:
+    """Yield the staged JPEG of every raw picture, in their order.
+
+    Args:
+        pictures: of any number; a few chunks are under way at a time, so memory does not grow with them.
+        size: side of the result, in pixels.
+        workers: processes; with 1 everything happens in this one.
+
+    Raises:
+        DataError: a picture is not where it should be, is damaged, or kills every process that decodes it.
+    """
+    chunks = [pictures[start : start + CHUNK] for start in range(0, len(pictures), CHUNK)]
+    encode = partial(_encode_chunk, size)
+    workers = min(workers, len(chunks))
+    for encoded in ordered_map(encode, chunks, workers=workers, crashed=_crashed, window=4 * workers):
+        yield from encoded
+
+
+def _encode_chunk(size: int, pictures: list[RawPicture]) -> list[bytes]:
+    return [_encode(picture, size) for picture in pictures]
+
+
+def _crashed(pictures: list[RawPicture]) -> list[bytes]:
+    names = ", ".join(picture.sha256[:16] for picture in pictures)
+    raise DataError(f"{pictures[0].tar}: a decoder died over one of the pictures {names}; drop it in selection")
+
+
+def _encode(picture: RawPicture, size: int) -> bytes:
+    try:
+        with picture.tar.open("rb") as file:
+            file.seek(picture.offset)
+            data = file.read(picture.size)
+    except FileNotFoundError:
+        raise DataError(f"{picture.tar} is missing; run acquire again") from None
+    where = f"{picture.tar}: picture {picture.sha256[:16]} at byte {picture.offset}"
+    if files.sha256_bytes(data) != picture.sha256:
+        raise DataError(f"{where} is not what was acquired; run acquire and measure again")
+    try:
+        return staged_jpeg(data, size)
+    except PictureError as error:
+        raise DataError(f"{where} {error}; drop it in selection") from error
+
+
+def _plan(run: Path) -> dict[str, list[dict[str, Any]]]:
+    """Return the rows of every set by its folder's name: stages in order, then evaluation sets by name.
+
+    Raises:
+        DataError: the order is not exactly the train split.
+    """
+    split: dict[str, list[str]] = {}
+    for row in _rows(run / "selection/split.parquet"):
+        split.setdefault(row["split"], []).append(row["uid"])
+    order = sorted(_rows(run / "curriculum/order.parquet"), key=lambda row: (row["stage"], row["rank"]))
+    if sorted(row["uid"] for row in order) != sorted(split.pop("train", [])):
+        raise DataError(
+            f"{run / 'curriculum/order.parquet'} does not hold exactly the train split of selection/split.parquet; "
+            "run order again"
+        )
+    if not order:
+        raise DataError(f"{run}: the train split is empty; loosen the filters or add a corpus")
+    sets: dict[str, list[dict[str, Any]]] = {}
+    for row in order:
+        sets.setdefault(f"{row['stage']}-{row['stage_name']}", []).append(row)
+    for name in sorted(split):
+        sets[f"eval-{name}"] = [
+            {"uid": uid, "stage": 0, "rank": rank, "difficulty": None} for rank, uid in enumerate(sorted(split[name]))
+        ]
+    return sets
+
+
+def _rows(path: Path) -> Iterator[dict[str, Any]]:
+    columns = read_columns(path)
+    return (dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True))
+
+
+def _raw_picture(run: Path, raw: dict[str, dict[str, Any]], uid: str) -> RawPicture:
+    if uid not in raw:
+        raise DataError(f"{run / 'signals/samples.parquet'} has no sample {uid}; run measure again")
+    row = raw[uid]
+    return RawPicture(run / row["raw_shard"], row["raw_offset"], row["raw_size"], row["image_sha256"])
+
+
+def _staged(raw: dict[str, Any], row: dict[str, Any], image: bytes) -> StagedSample:
+    sample = Sample(**{name: raw[name] for name in COLUMNS})
+    return StagedSample(sample=sample, image=image, stage=row["stage"], rank=row["rank"], difficulty=row["difficulty"])
+
+
+def _stage_entry(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    import numpy as np
+
+    difficulty = np.array([row["difficulty"] for row in rows], dtype=np.float64)
+    spread = {"median": float(np.median(difficulty)), "min": float(difficulty.min()), "max": float(difficulty.max())}
+    return {"stage": rows[0]["stage"], "name": rows[0]["stage_name"], "difficulty": spread}
