@@ -1,8 +1,8 @@
 """All that training needs to go on from the middle, and how it is kept.
 
-A checkpoint is one safetensors file whose name holds the step and the sha256 of the content. It appears by a rename, so
-it is whole or absent; a changed byte no longer fits its name, and the one before it is used. Random numbers, batches and
-the learning rate are functions of the step, so the step is all that stands for them.
+A checkpoint is one safetensors file whose name holds the step and the sha256 of the content. It appears by a rename,
+so it is whole or absent; a changed byte no longer fits its name, and the one before it is used. Random numbers, batches
+and the learning rate are functions of the step, so the step is all that stands for them.
 """
 
 import json
@@ -135,10 +135,14 @@ def _restore(state: TrainState, tensors: dict[str, Tensor]) -> None:
     state.model.load_state_dict(_part(tensors, "model."))
     if state.average is not None:
         state.average.load_state_dict(_part(tensors, "average."))
+    parameters = [parameter for group in state.optimiser.param_groups for parameter in group["params"]]
     entries: dict[int, dict[str, Tensor]] = {}
     for name, value in _part(tensors, "optimiser.").items():
         number, _, key = name.partition(".")
-        entries.setdefault(int(number), {})[key] = value
+        like = parameters[int(number)]
+        # The fused optimiser walks through memory, so its averages must lie there as the parameter does.
+        laid_out = torch.empty_like(like).copy_(value) if value.shape == like.shape else value
+        entries.setdefault(int(number), {})[key] = laid_out
     groups = state.optimiser.state_dict()["param_groups"]
     state.optimiser.load_state_dict({"state": entries, "param_groups": groups})
 

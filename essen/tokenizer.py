@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-import numpy as np
 import tokenizers
 import torch
 from tokenizers import decoders, models, normalizers, pre_tokenizers, trainers
@@ -29,9 +28,8 @@ class CaptionTokenizer:
 
     def __init__(self, backend: tokenizers.Tokenizer) -> None:
         self._backend = backend
-        ids = [backend.token_to_id(token) for token in SPECIAL]
-        self.pad_id, self.unknown_id, self.mask_id = ids
-        self.special_ids = tuple(ids)
+        # The trainer gives the special tokens the first numbers, in this order.
+        self.pad_id, self.unknown_id, self.mask_id = self.special_ids = tuple(range(len(SPECIAL)))
         self.vocab_size = backend.get_vocab_size()
 
     def encode(self, captions: Sequence[str], max_length: int) -> tuple[Tensor, Tensor]:
@@ -45,17 +43,16 @@ class CaptionTokenizer:
         return ids, mask
 
     def encode_words(self, captions: Sequence[str], max_length: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Return ids and mask as `encode` does, and (B, L) int64 numbers of the word that each piece is part of, or -1."""
+        """Return ids and mask as `encode` does, and (B, L) int64: the number of the word of each piece, or -1."""
         encodings = self._backend.encode_batch(list(captions), add_special_tokens=False)
-        rows = [(e.ids[:max_length], e.word_ids[:max_length]) if e.ids else ([self.unknown_id], [0]) for e in encodings]
-        length = max((len(row) for row, _ in rows), default=1)
-        ids = np.full((len(rows), length), self.pad_id, dtype=np.int64)
-        words = np.full((len(rows), length), -1, dtype=np.int64)
-        for number, (row, word) in enumerate(rows):
-            ids[number, : len(row)] = row
-            words[number, : len(word)] = word
-        words_ = torch.from_numpy(words)
-        return torch.from_numpy(ids), words_ >= 0, words_
+        length = max((min(len(encoding.ids), max_length) for encoding in encodings), default=1) or 1
+        ids = torch.full((len(encodings), length), self.pad_id)
+        words = torch.full((len(encodings), length), -1)
+        for row, encoding in enumerate(encodings):
+            pieces = encoding.ids[:length] or [self.unknown_id]
+            ids[row, : len(pieces)] = torch.tensor(pieces)
+            words[row, : len(pieces)] = torch.tensor(encoding.word_ids[:length] or [0])
+        return ids, words >= 0, words
 
     def to_json(self) -> str:
         """Return the whole tokenizer as the text of a ``tokenizer.json``."""
@@ -90,8 +87,8 @@ def load_tokenizer(path: Path) -> CaptionTokenizer:
         backend = tokenizers.Tokenizer.from_str(path.read_text(encoding="utf-8"))
     except Exception as error:  # noqa: BLE001 - the library raises the bare Exception
         raise EssenError(f"{path} is damaged ({error}); restore it or train again") from None
-    if any(backend.token_to_id(token) is None for token in SPECIAL):
-        raise EssenError(f"{path} lacks the special tokens {', '.join(SPECIAL)}; it was not written by this project")
+    if [backend.token_to_id(token) for token in SPECIAL] != list(range(len(SPECIAL))):
+        raise EssenError(f"{path} does not begin with {', '.join(SPECIAL)}; it was not written by this project")
     return CaptionTokenizer(backend)
 
 

@@ -1,52 +1,30 @@
-"""Training: staged shards in, a model's folder out; killed anywhere, it goes on at the step and ends in the same bytes."""
+"""Training: staged shards in, a model's folder out; killed anywhere, it goes on and ends in the same bytes."""
 
 import contextlib
 import copy
-import json
 import math
-import os
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from essen.augment import augment
+from essen.batches import TrainingData, make_batch, open_training_data
 from essen.config import ModelConfig, TrainConfig
-from essen.data import Pairs, Pictures, read_pairs
 from essen.errors import DivergedError, StopRequested
 from essen.export import save_model
+from essen.metrics import MetricsFile
 from essen.model import Essen, build_model
-from essen.objectives.combine import Batch, Losses, compute_losses
-from essen.randomness import AUGMENT, DROPOUT, generator_for, torch_state_for
-from essen.sampling.random import Sampler
-from essen.sampling.staged import build_sampler
+from essen.objectives.combine import compute_losses
+from essen.randomness import DROPOUT, torch_state_for
 from essen.state import TrainState, load_checkpoint, save_checkpoint
-from essen.tokenizer import CaptionTokenizer, train_tokenizer
 from pipeline import files
-from pipeline.shards.read import open_stages
 
 Counts = dict[str, Any]
 Report = Callable[[int, dict[str, float]], None]
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainingData:
-    """The training pairs in all the forms that a step needs; `ids`, `mask`, `words` are by `Pairs.caption_of`."""
-
-    pairs: Pairs
-    pictures: Pictures
-    tokenizer: CaptionTokenizer
-    ids: Tensor
-    mask: Tensor
-    words: Tensor
-    sampler: Sampler
-    digest: str
 
 
 def train(
@@ -63,10 +41,13 @@ def train(
     Checkpoints lie in ``out/checkpoints``; what is found there is gone on with.
 
     Args:
+        model_config: the model.
+        train_config: the training.
         stages: a folder with ``manifest.json``.
         out: the scratch directory that stands for the run directory.
         should_stop: asked before every step.
-        report: called after every step with the finished steps and their losses, learning rate and samples a second.
+        report: called after every step with the number of finished steps and with losses, learning rate and samples a
+            second.
 
     Returns:
         Counts: steps, samples of the training set, pairs seen, skipped steps, parameters, precision, threads.
@@ -78,23 +59,33 @@ def train(
         StopRequested: `should_stop` said so; a checkpoint has been written.
     """
     with _threads(train_config.threads):
-        data = _read(model_config, train_config, stages)
-        bf16 = _use_bf16(train_config.precision)
+        data = open_training_data(model_config, train_config, stages)
+        bf16 = uses_bf16(train_config.precision)
         state = _initial_state(model_config, train_config, data.tokenizer.vocab_size)
-        identity = _identity(model_config, train_config, data.digest, bf16)
+        identity = {
+            "configuration": files.digest([model_config.model_dump(mode="json"), train_config.model_dump(mode="json")]),
+            "stages": data.digest,
+            "torch": torch.__version__,
+            "threads": torch.get_num_threads(),
+            "precision": "bf16" if bf16 else "fp32",
+        }
         load_checkpoint(state, identity, out / "checkpoints", warn=warnings.warn)
         folder = out / "models" / model_config.name
-        folder.mkdir(parents=True, exist_ok=True)
-        with _metrics_file(folder / "metrics.jsonl", state.metrics_bytes) as metrics:
-            save = lambda: _save(state, identity, metrics, out / "checkpoints")  # noqa: E731
+        metrics = MetricsFile(folder / "metrics.jsonl", state.metrics_bytes)
+
+        def save() -> None:
+            state.metrics_bytes = metrics.sync()
+            save_checkpoint(state, identity, out / "checkpoints")
+
+        with contextlib.closing(metrics):
             while state.step < train_config.steps:
                 if should_stop():
                     save()
                     raise StopRequested(f"stopped after step {state.step}; the same command goes on from there")
-                _do_step(state, data, train_config, bf16, out, metrics, report)
+                _advance(state, data, train_config, bf16=bf16, metrics=metrics, report=report, out=out)
                 if state.step % train_config.checkpoint_every == 0 or state.step == train_config.steps:
                     save()
-        final = state.model if state.average is None else state.average
+        final = state.average or state.model
         save_model(final, data.tokenizer, model_config, folder)
         return {
             "steps": state.step,
@@ -102,6 +93,125 @@ def train(
             "seen": state.step * train_config.batch_size,
             "skipped": state.skipped,
             "parameters": sum(parameter.numel() for parameter in final.parameters()),
-            "precision": "bf16" if bf16 else "fp32",
-            "threads": torch.get_num_threads(),
+            "precision": identity["precision"],
+            "threads": identity["threads"],
         }
+
+
+def learning_rate(config: TrainConfig, step: int) -> float:
+    """Return the learning rate of a step, counted from 0: linear warm-up, then a cosine down to `final_rate`."""
+    if step < config.warmup_steps:
+        return config.learning_rate * (step + 1) / config.warmup_steps
+    progress = (step - config.warmup_steps) / max(1, config.steps - config.warmup_steps)
+    cosine = (1 + math.cos(math.pi * min(1.0, progress))) / 2
+    return config.learning_rate * (config.final_rate + (1 - config.final_rate) * cosine)
+
+
+def build_optimiser(model: nn.Module, config: TrainConfig) -> torch.optim.AdamW:
+    """Return AdamW with weight decay on what has two dimensions or more, and none on biases, norms and temperature."""
+    parameters = list(model.parameters())
+    groups = [
+        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": config.weight_decay},
+        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=config.learning_rate, betas=config.betas, fused=True)
+
+
+def uses_bf16(precision: str) -> bool:
+    """Tell whether to compute in bf16: as asked, or for ``auto`` where the processor has instructions for it."""
+    if precision == "auto":
+        capabilities = torch.cpu.get_capabilities()
+        return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") or capabilities.get("bf16"))
+    return precision == "bf16"
+
+
+def _initial_state(model_config: ModelConfig, config: TrainConfig, vocab_size: int) -> TrainState:
+    model = build_model(model_config, vocab_size, config.seed).to(memory_format=torch.channels_last)
+    average = copy.deepcopy(model).eval() if config.ema_decay else None
+    return TrainState(model=model.train(), average=average, optimiser=build_optimiser(model, config))
+
+
+def _advance(
+    state: TrainState,
+    data: TrainingData,
+    config: TrainConfig,
+    *,
+    bf16: bool,
+    metrics: MetricsFile,
+    report: Report,
+    out: Path,
+) -> None:
+    """Do one step: batch, losses, update, log."""
+    started = time.monotonic()
+    batch = make_batch(data, config, state.step)
+    # A batch that is no number would stay in the norms' running statistics for good.
+    buffers = [buffer.clone() for buffer in state.model.buffers()]
+    with torch_state_for(config.seed, state.step, DROPOUT):
+        losses = compute_losses(
+            state.model, data.tokenizer, batch, config.objectives, seed=config.seed, step=state.step, bf16=bf16
+        )
+        losses.total.backward()
+    rate = learning_rate(config, state.step)
+    if _update(state, config, rate):
+        state.skipped_in_row = 0
+    else:
+        for buffer, before in zip(state.model.buffers(), buffers, strict=True):
+            buffer.copy_(before)
+        state.skipped += 1
+        state.skipped_in_row += 1
+    state.step += 1
+    if state.skipped_in_row > config.max_skipped:
+        _give_up(state, data, out)
+    values = {**losses.values, "learning_rate": rate, "temperature": math.exp(-state.model.logit_scale.item())}
+    if state.step % config.log_every == 0 and not state.skipped_in_row:
+        stage = data.sampler.stage(state.step - 1)
+        metrics.write({"step": state.step, "stage": stage, "skipped": state.skipped, **values})
+    report(state.step, {**values, "samples_per_second": config.batch_size / (time.monotonic() - started)})
+
+
+def _update(state: TrainState, config: TrainConfig, rate: float) -> bool:
+    """Apply the gradients; return False, with nothing changed, where they are no numbers."""
+    norm = nn.utils.clip_grad_norm_(state.model.parameters(), config.clip)
+    if norm.isfinite():
+        for group in state.optimiser.param_groups:
+            group["lr"] = rate
+        state.optimiser.step()
+        state.model.clamp_temperature()
+        if state.average is not None:
+            _follow(state.average, state.model, min(config.ema_decay, (1 + state.step) / (10 + state.step)))
+    state.optimiser.zero_grad()
+    return bool(norm.isfinite())
+
+
+@torch.no_grad()
+def _follow(average: Essen, model: Essen, decay: float) -> None:
+    """Move the average towards the model; counters, which are whole numbers, are taken over."""
+    for mean, value in zip(average.state_dict().values(), model.state_dict().values(), strict=True):
+        if mean.is_floating_point():
+            mean.lerp_(value, 1 - decay)
+        else:
+            mean.copy_(value)
+
+
+def _give_up(state: TrainState, data: TrainingData, out: Path) -> None:
+    """Write down which samples the last batches held, and end."""
+    steps = range(state.step - state.skipped_in_row, state.step)
+    path = out / "diverged.json"
+    files.write_json(
+        path, [{"step": step + 1, "uids": [data.pairs.uids[row] for row in data.sampler.batch(step)]} for step in steps]
+    )
+    raise DivergedError(
+        f"the loss was no number for {state.skipped_in_row} steps in a row, up to step {state.step}: lower "
+        f"train.learning_rate, or look at the samples that {path} lists"
+    )
+
+
+@contextlib.contextmanager
+def _threads(number: int) -> Iterator[None]:
+    """Let torch use so many threads, or as many as it did where the number is 0."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(number or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -137,12 +137,13 @@ class Workspace:
             ConfigError: a step that it reads has not been done, or the disk is full.
             DataError: its counts do not add up, or it did not write what it promised.
         """
-        if self.is_done(step):
+        with disk_faults_named(self.root):
+            if not self.is_done(step):
+                return Outcome(record=self._do(step), ran=True)
+            self._remove_scratch(step)
             record = self.record(step.name)
             assert record is not None
             return Outcome(record=record, ran=False)
-        with disk_faults_named(self.root):
-            return Outcome(record=self._do(step), ran=True)
 
     def _do(self, step: Step) -> dict[str, Any]:
         key = self.key(step)
@@ -166,18 +167,21 @@ class Workspace:
             "finished": time.time(),
         }
         files.write_json(self.record_path(step.name), record)
-        files.remove(scratch)
+        self._remove_scratch(step)
         return record
 
     def _scratch(self, step: Step, key: str) -> Path:
         """Return the step's scratch directory: an earlier attempt's where it can go on, otherwise an empty one."""
-        parts = self.root / ".part"
-        scratch = parts / f"{step.name}-{key[:16]}"
-        for other in parts.glob(f"{step.name}-" + "?" * 16):
-            if other != scratch or not step.resumable:
-                files.remove(other)
+        scratch = self.root / ".part" / f"{step.name}-{key[:16]}"
+        self._remove_scratch(step, keep=scratch if step.resumable else None)
         scratch.mkdir(parents=True, exist_ok=True)
         return scratch
+
+    def _remove_scratch(self, step: Step, keep: Path | None = None) -> None:
+        """Remove what earlier attempts at a step have left, also one that was killed when all but this was done."""
+        for scratch in (self.root / ".part").glob(f"{step.name}-" + "?" * 16):
+            if scratch != keep:
+                files.remove(scratch)
 
     def _forget(self, step: Step) -> None:
         """Remove the step's old record, for good, before the first of its outputs is replaced."""

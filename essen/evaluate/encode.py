@@ -3,6 +3,7 @@
 import contextlib
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 
@@ -91,15 +92,18 @@ def match_scores(
         bf16: whether to compute in bfloat16 where that is safe.
     """
     model.eval()
-    logits = []
-    for start in range(0, len(captions), batch_size):
-        text_rows = torch.from_numpy(captions[start : start + batch_size])
-        image_rows = torch.from_numpy(images[start : start + batch_size])
-        pictures = ImageFeatures(*(part[image_rows] for part in encoded.images))
-        texts = TextFeatures(*(part[text_rows] for part in encoded.texts))
+    lengths = encoded.texts.mask.sum(dim=1).numpy()
+    order = np.argsort(lengths[captions], kind="stable")  # captions of like length together: little padding to compute
+    logits = np.empty(len(captions), dtype=np.float32)
+    for start in range(0, len(order), batch_size):
+        pairs = order[start : start + batch_size]
+        longest = int(lengths[captions[pairs[-1]]])
+        embedding, tokens, mask = (part[torch.from_numpy(captions[pairs])] for part in encoded.texts)
+        texts = TextFeatures(embedding, tokens[:, :longest], mask[:, :longest])
+        pictures = ImageFeatures(*(part[torch.from_numpy(images[pairs])] for part in encoded.images))
         with _autocast(bf16):
-            logits.append(model.match(pictures, texts).float())
-    return torch.cat(logits).numpy()
+            logits[pairs] = model.match(pictures, texts).float().numpy()
+    return logits
 
 
 def _autocast(bf16: bool) -> contextlib.AbstractContextManager[object]:

@@ -16,7 +16,7 @@
 
 ``trained`` ranks by the cosine of the two towers; ``reranked`` lets the fusion module put the first answers in order;
 ``untrained`` is the model of the same configuration and seed before its first step; ``shuffled`` is the trained model
-with the captions dealt out anew, which must lie at chance; ``chance`` is exact and has no interval.
+with the pairs' captions dealt out anew, which must lie at chance; ``chance`` is exact and has no interval.
 """
 
 from pathlib import Path
@@ -31,6 +31,7 @@ from essen.evaluate.encode import Encoded, HeldOut, encode, match_scores, read_h
 from essen.evaluate.retrieval import (
     Bools,
     Floats,
+    Galleries,
     Ints,
     chance_median_rank,
     chance_recall,
@@ -41,6 +42,7 @@ from essen.evaluate.retrieval import (
 from essen.export import load_model
 from essen.model import Essen, build_model
 from essen.tokenizer import CaptionTokenizer
+from essen.train import uses_bf16
 from pipeline import files
 from pipeline.shards.read import open_stages
 
@@ -81,7 +83,8 @@ def evaluate(config: EvaluateConfig, stages: Path, model: Path, out: Path) -> di
             "weights_sha256": files.sha256_file(model / "model.safetensors"),
         },
         "stages": opened.digest,
-        **config.model_dump(include={"seed", "resamples", "level", "precision", "rerank_top"}),
+        "precision": "bf16" if uses_bf16(config.precision) else "fp32",
+        **config.model_dump(include={"seed", "resamples", "level", "rerank_top"}),
         "sets": sets,
     }
     files.write_json(out / "reports/evaluation.json", record)
@@ -100,11 +103,11 @@ def score_set(
     number: int,
 ) -> dict[str, Any]:
     """Return the part of the record that is about one held-out set; `number` tells its random draws from others'."""
-    bf16 = config.precision == "bf16"
+    bf16 = uses_bf16(config.precision)
     encoded = encode(trained, tokenizer, held_out, config.batch_size, bf16)
     before = encode(untrained, tokenizer, held_out, config.batch_size, bf16)
     galleries = held_out.galleries
-    dealt = np.random.default_rng([config.seed, number, 0]).permutation(len(galleries.captions))
+    shuffled = _shuffled(galleries, np.random.default_rng([config.seed, number, 0]))
     directions = []
     for direction in ("text_to_image", "image_to_text"):
         turn = _turned(direction)
@@ -114,7 +117,7 @@ def score_set(
             reordered = _reranked(config, trained, encoded, direction)
             ranks["reranked"] = retrieval_ranks(reordered, relevant)
         ranks["untrained"] = retrieval_ranks(turn(before.similarity), relevant)
-        ranks["shuffled"] = retrieval_ranks(similarity, turn(galleries.relevant[dealt]))
+        ranks["shuffled"] = retrieval_ranks(similarity, turn(shuffled))
         queries = galleries.captions if direction == "text_to_image" else galleries.images
         units = [held_out.groups[row] for row in queries]
         directions.append({"direction": direction, **_scores(config, ranks, relevant, units, number)})
@@ -126,6 +129,13 @@ def score_set(
         "directions": directions,
         "examples": _examples(config, held_out, encoded, number),
     }
+
+
+def _shuffled(galleries: Galleries, rng: np.random.Generator) -> Bools:
+    """Return what would be correct (T, I) if every pair had the caption of another pair, drawn at random."""
+    relevant = np.zeros_like(galleries.relevant)
+    relevant[rng.permutation(galleries.caption_of), galleries.image_of] = True
+    return relevant
 
 
 def _turned(direction: str) -> Any:
@@ -140,7 +150,7 @@ def _reranked(config: EvaluateConfig, model: Essen, encoded: Encoded, direction:
     captions, images = (queries, candidates.ravel())
     if direction == "image_to_text":
         captions, images = images, captions
-    logits = match_scores(model, encoded, captions, images, config.batch_size, config.precision == "bf16")
+    logits = match_scores(model, encoded, captions, images, config.batch_size, uses_bf16(config.precision))
     return rerank_scores(similarity, candidates, logits.reshape(candidates.shape))
 
 

@@ -42,7 +42,14 @@ class Losses(NamedTuple):
 
 
 def compute_losses(
-    model: Essen, tokenizer: CaptionTokenizer, batch: Batch, config: ObjectiveConfig, *, seed: int, step: int, bf16: bool
+    model: Essen,
+    tokenizer: CaptionTokenizer,
+    batch: Batch,
+    config: ObjectiveConfig,
+    *,
+    seed: int,
+    step: int,
+    bf16: bool,
 ) -> Losses:
     """Return the losses of a batch.
 

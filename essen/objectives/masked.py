@@ -8,7 +8,14 @@ IGNORE = -100
 
 
 def mask_words(
-    ids: Tensor, words: Tensor, *, share: float, mask_id: int, first_id: int, vocab_size: int, generator: torch.Generator
+    ids: Tensor,
+    words: Tensor,
+    *,
+    share: float,
+    mask_id: int,
+    first_id: int,
+    vocab_size: int,
+    generator: torch.Generator,
 ) -> tuple[Tensor, Tensor]:
     """Hide whole words, at least one in every caption.
 

@@ -43,24 +43,28 @@ class ResidualBlock(nn.Module):
 
 
 class VisionTower(nn.Module):
-    """Patch stem, residual stages, transformer blocks; cells are pooled by their mean, so their order is free."""
+    """Stem, residual stages, transformer blocks; cells are pooled by their mean, so their order is free.
+
+    The stem's convolutions halve the picture and double the channels, up to the first stage's width.
+    """
 
     def __init__(self, config: VisionConfig, image_size: int, dropout: float = 0.0) -> None:
         super().__init__()
-        first, self.width = config.widths[0], config.widths[-1]
-        self.stem = nn.Sequential(
-            nn.Conv2d(3, first, config.patch, config.patch, bias=False),
-            nn.BatchNorm2d(first),
-            nn.ReLU(inplace=True),
-        )
+        self.width = config.widths[-1]
+        stem: list[nn.Module] = []
+        channels = 3
+        for later in reversed(range(config.stem)):
+            width = max(1, config.widths[0] // 2**later)
+            stem += [nn.Conv2d(channels, width, 3, 2, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU(inplace=True)]
+            channels = width
+        self.stem = nn.Sequential(*stem)
         stages: list[nn.Module] = []
-        channels = first
         for stage, (width, blocks) in enumerate(zip(config.widths, config.blocks, strict=True)):
             for block in range(blocks):
                 stages.append(ResidualBlock(channels, width, halve=stage > 0 and block == 0))
                 channels = width
         self.stages = nn.Sequential(*stages)
-        self.cells = (image_size // (config.patch * 2 ** (len(config.widths) - 1))) ** 2
+        self.cells = (image_size // 2 ** (config.stem + len(config.widths) - 1)) ** 2
         self.layers = nn.ModuleList(TransformerLayer(channels, config.heads, dropout) for _ in range(config.layers))
         self.positions = nn.Parameter(torch.zeros(1, self.cells, channels)) if config.layers else None
         self.norm = nn.LayerNorm(channels)

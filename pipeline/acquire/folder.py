@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline import files
 from pipeline.acquire.lists import check_columns, is_missing, read_list
-from pipeline.acquire.parallel import ordered_map
 from pipeline.acquire.raw import RawRow
 from pipeline.acquire.sources import FolderSource
 from pipeline.acquire.url_list import with_picture
 from pipeline.errors import ConfigError
+from pipeline.parallel import ordered_map
 
 if TYPE_CHECKING:
     from pipeline.acquire.card import Card

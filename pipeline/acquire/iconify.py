@@ -12,10 +12,10 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from pipeline.acquire.npm import obtain, read_json_member
-from pipeline.acquire.parallel import ordered_map
 from pipeline.acquire.raw import RawRow
 from pipeline.acquire.sources import IconifySource
 from pipeline.errors import ConfigError
+from pipeline.parallel import ordered_map
 
 if TYPE_CHECKING:
     from pipeline.acquire.card import Card

@@ -16,10 +16,10 @@ from pipeline.acquire.fetch import Fetched, fetch, forget_failures
 from pipeline.acquire.img2dataset_env import VERSION
 from pipeline.acquire.lists import check_columns, is_missing, read_list
 from pipeline.acquire.mirror import mirror, route
-from pipeline.acquire.parallel import ordered_map
 from pipeline.acquire.raw import RawRow
 from pipeline.acquire.sources import AttributionTable, UrlListSource
 from pipeline.errors import ConfigError
+from pipeline.parallel import ordered_map
 
 if TYPE_CHECKING:
     from pipeline.acquire.card import Card

@@ -41,7 +41,7 @@ def most_restrictive(expressions: Iterable[str]) -> str:
     Raises:
         ValueError: there is none.
     """
-    return max(sorted(expressions, reverse=True), key=_rank)
+    return max(sorted(expressions), key=_rank)
 
 
 def hub_licence(expression: str) -> str:

@@ -115,23 +115,28 @@ def histogram(values: "Sequence[float] | np.ndarray", limits: tuple[float, float
     return draw
 
 
-def curves(lines: Sequence[Curve], boundaries: Sequence[tuple[float, str]]) -> Callable[..., None]:
-    """Return what draws training curves, with a thin line and a name where a new stage begins."""
+def curves(lines: Sequence[Curve], boundaries: Sequence[tuple[float, str]], columns: int) -> Callable[..., None]:
+    """Return what draws training curves, with a thin line and a name where a new stage begins.
+
+    Args:
+        lines: one a loss.
+        boundaries: step and name.
+        columns: of the legend.
+    """
 
     def draw(figure: "Figure") -> None:
         axes = figure.add_subplot()
         axes.grid(axis="y", linewidth=0.6)
         for number, line in enumerate(lines):
-            width = 1.8 if number == 0 else 1.2
-            axes.plot(line.steps, line.values, color=_series(number), linewidth=width, label=line.name)
+            axes.plot(line.steps, line.values, color=_series(number), linewidth=1.5, label=line.name)
         for step, name in boundaries:
             axes.axvline(step, color=MUTED, linewidth=0.7, linestyle=(0, (2, 3)))
-            axes.text(step, 1.0, f" {name}", transform=axes.get_xaxis_transform(), va="top", color=MUTED)
+            axes.text(step, 1.02, name, transform=axes.get_xaxis_transform(), va="bottom", color=MUTED)
         axes.set_ylim(bottom=0)
         axes.margins(x=0.01)
         axes.set_xlabel("training step")
         if len(lines) > 1:
-            figure.legend(loc="outside upper left", ncols=min(4, len(lines)), handlelength=1.2, columnspacing=1.2)
+            figure.legend(loc="outside upper left", ncols=columns, handlelength=1.2, columnspacing=1.2)
 
     return draw
 

@@ -76,7 +76,7 @@ def environment() -> "jinja2.Environment":
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    env.filters |= {"number": _number, "percent": _percent, "words": _words, "set_name": set_name}
+    env.filters |= {"number": _number, "percent": _percent, "rank": _rank, "words": _words, "set_name": set_name}
     return env
 
 
@@ -97,9 +97,14 @@ def _number(value: float) -> str:
     return f"{value:.2f}"
 
 
+def _rank(value: float) -> str:
+    """Return a median rank, which may lie half-way between two."""
+    return _number(int(value)) if value == int(value) else f"{value:.1f}"
+
+
 def _percent(share: float) -> str:
     """Return a share in per cent with as many digits as it deserves."""
-    return f"{100 * share:.2f}" if share < 0.01 else f"{100 * share:.1f}"
+    return f"{100 * share:.2f}" if 0 < share < 0.01 else f"{100 * share:.1f}"
 
 
 def _words(identifier: str) -> str:

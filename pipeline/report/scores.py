@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 ROWS = {
     "trained": "trained",
-    "reranked": "trained, re-ranked",
+    "reranked": "re-ranked",
     "untrained": "untrained",
-    "shuffled": "captions shuffled",
+    "shuffled": "shuffled",
     "chance": "chance",
 }
 DIRECTIONS = {"text_to_image": "text → picture", "image_to_text": "picture → text"}
@@ -49,6 +49,7 @@ class Scores:
         settings: seed, resamples and level of the intervals.
         tables: one a set and direction: ``set``, ``direction``, ``queries``, ``gallery``, ``unit``, ``units`` and
             ``rows`` of (label, recall by k, median rank).
+        reranked: whether there are rows for it.
         headline: the table of every test set in the direction from text to pictures.
         wide, narrow: the comparison as ``<svg>`` for a screen and for a telephone.
         queries: sample queries by set.
@@ -57,6 +58,7 @@ class Scores:
     model: dict[str, Any]
     settings: dict[str, Any]
     tables: list[dict[str, Any]]
+    reranked: bool
     headline: list[dict[str, Any]]
     wide: str
     narrow: str
@@ -85,6 +87,7 @@ def read_scores(config: ReportConfig, run: Path, stages: "Stages | None") -> Sco
         model=evaluation["model"],
         settings={key: evaluation[key] for key in ("seed", "resamples", "level")},
         tables=tables,
+        reranked=any("reranked" in table["by_row"] for table in tables),
         headline=_headline(tables),
         queries=_queries(config, evaluation, stages) if stages is not None else {},
         **drawn,
@@ -98,7 +101,7 @@ def set_name(split: str) -> str:
 
 
 def _table(entry: dict[str, Any], way: dict[str, Any]) -> dict[str, Any]:
-    rows = {row["row"]: row for row in way["rows"]}
+    rows = {row["row"]: {**row, "recall": _by_length(row["recall"])} for row in way["rows"]}
     return {
         **{key: way[key] for key in ("queries", "gallery", "unit", "units")},
         "split": entry["name"],
@@ -110,6 +113,10 @@ def _table(entry: dict[str, Any], way: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def _by_length(recall: dict[str, Any]) -> dict[str, Any]:
+    return {k: recall[k] for k in sorted(recall, key=int)}
+
+
 def _headline(tables: list[dict[str, Any]]) -> list[dict[str, Any]]:
     found = [table for table in tables if table["text_to_image"]]
     tests = [table for table in found if table["split"] != "validation"]
@@ -117,7 +124,7 @@ def _headline(tables: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _panel(table: dict[str, Any]) -> figures.Panel:
-    title = f"{table['set']}, {table['direction']}, gallery {table['gallery']:,}"
+    title = f"{table['set']}, {table['direction']}, of {table['gallery']:,}"
     ends = ("1", max(table["rows"][0][1], key=int))
     return figures.Panel(
         title=title, rows=[(label, _dot(recall[ends[0]]), _dot(recall[ends[1]])) for label, recall, _ in table["rows"]]

@@ -6,13 +6,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline import files
 from pipeline.errors import DataError
 from pipeline.report import figures
 from pipeline.report.config import ReportConfig
 
-LOSSES = {"loss": "total", "contrastive": "contrastive", "matching": "matching", "masked": "masked words"}
-WIDE, NARROW = (1040, 300), (350, 260)  # pixels
+# One by one and not their sum: some are computed every few steps only, which would make the sum jump.
+LOSSES = {
+    "contrastive": "text and picture",
+    "image_contrast": "picture and picture",
+    "matching": "matching",
+    "masked": "masked words",
+}
+WIDE, NARROW = (1040, 300), (350, 280)  # pixels
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,14 +27,15 @@ class Training:
     Attributes:
         name: of the model.
         steps: optimiser steps taken.
-        first, last: the averaged total loss at both ends.
+        stages: how many stages open on the way, 0 where it went through none.
+        losses: name, first and last value of every curve.
         wide, narrow: the curves as ``<svg>`` for a screen and for a telephone.
     """
 
     name: str
     steps: int
-    first: float
-    last: float
+    stages: int
+    losses: list[tuple[str, float, float]]
     wide: str
     narrow: str
 
@@ -47,30 +53,31 @@ def _training(config: ReportConfig, name: str, records: list[dict[str, Any]]) ->
         for key, label in LOSSES.items()
         if any(key in record for record in records)
     ]
-    draw = figures.curves(lines, _boundaries(records))
+    stages = _boundaries(records)
+    short = [(step, name.removeprefix("stage ")) for step, name in stages]
     return Training(
         name=name,
         steps=records[-1]["step"],
-        first=lines[0].values[0],
-        last=lines[0].values[-1],
-        wide=figures.svg(f"loss-{name}-wide", f"Training loss of {name}", WIDE, draw),
-        narrow=figures.svg(f"loss-{name}-narrow", f"Training loss of {name}", NARROW, draw),
+        stages=len(stages),
+        losses=[(line.name, line.values[0], line.values[-1]) for line in lines],
+        wide=figures.svg(f"loss-{name}-wide", f"Training losses of {name}", WIDE, figures.curves(lines, stages, 4)),
+        narrow=figures.svg(
+            f"loss-{name}-narrow", f"Training losses of {name}", NARROW, figures.curves(lines, short, 2)
+        ),
     )
 
 
 def _records(path: Path) -> Iterator[dict[str, Any]]:
-    """Yield the records that report a loss.
+    """Yield the records of a model's training.
 
     Raises:
         DataError: a line is not a JSON object.
     """
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
         try:
-            record = json.loads(line)
+            yield json.loads(line)
         except ValueError:
             raise DataError(f"{path}: line {number} is not JSON; train again") from None
-        if "loss" in record:
-            yield record
 
 
 def _averaged(label: str, records: Sequence[dict[str, Any]], key: str, points: int) -> figures.Curve:
@@ -91,9 +98,3 @@ def _boundaries(records: Sequence[dict[str, Any]]) -> list[tuple[float, str]]:
         if "stage" in record:
             begins.setdefault(record["stage"], record["step"])
     return [(step, f"stage {stage}") for stage, step in begins.items()] if len(begins) > 1 else []
-
-
-def count_parameters(run: Path) -> int | None:
-    """Return the number of parameters of the evaluated model, or None where none has been evaluated."""
-    path = run / "reports/evaluation.json"
-    return int(files.read_json(path)["model"]["parameters"]) if path.is_file() else None

@@ -1,18 +1,22 @@
 """A picture as acquired, brought to the one form that the shards hold: a square RGB JPEG on white."""
 
 import io
+import struct
+import zlib
 from typing import TYPE_CHECKING
+
+from pipeline.acquire.admit import is_complete, to_rgb
+from pipeline.acquire.raw import EXTENSIONS
 
 if TYPE_CHECKING:
     from PIL import Image
 
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF")
 MAX_PIXELS = 50_000_000  # refused from the header, before anything is decoded
 QUALITY = 92
 
 
-class PictureError(ValueError):
-    """The bytes are not a picture that can be used; the text says why in a few words."""
+class PictureError(Exception):
+    """The bytes are not a picture that can be used; the text says why and goes on from a subject."""
 
 
 def staged_jpeg(data: bytes, size: int) -> bytes:
@@ -29,22 +33,24 @@ def staged_jpeg(data: bytes, size: int) -> bytes:
 
 
 def decode_rgb(data: bytes) -> "Image.Image":
-    """Return the first frame as RGB, upright by its EXIF tag, transparency on white, 16 bits scaled to 8.
+    """Return the first frame in RGB, as `pipeline.acquire.admit.to_rgb` makes it.
 
     Raises:
-        PictureError: the bytes cannot be decoded, are of another format, or hold too many pixels.
+        PictureError: the bytes are cut, cannot be decoded, are of another format, or hold too many pixels.
     """
-    from PIL import Image, ImageOps
+    from PIL import Image
 
     try:
-        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+        with Image.open(io.BytesIO(data), formats=tuple(EXTENSIONS)) as image:
             if image.width * image.height > MAX_PIXELS:
-                raise PictureError(f"{image.width} × {image.height} pixels are too many")
+                raise PictureError(f"has too many pixels ({image.width} × {image.height})")
+            if not is_complete(data):
+                raise PictureError("is not whole")
             image.load()
-            return _on_white(ImageOps.exif_transpose(image))
-    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
-        if isinstance(error, PictureError):
-            raise
+            return to_rgb(image)
+    except Image.DecompressionBombError:
+        raise PictureError("has too many pixels") from None
+    except (OSError, SyntaxError, EOFError, struct.error, zlib.error) as error:
         raise PictureError("cannot be decoded") from error
 
 
@@ -58,23 +64,3 @@ def letterbox(image: "Image.Image", size: int) -> "Image.Image":
     scaled = image.resize((width, height), Image.Resampling.LANCZOS)
     square.paste(scaled, ((size - width) // 2, (size - height) // 2))
     return square
-
-
-def _on_white(image: "Image.Image") -> "Image.Image":
-    from PIL import Image
-
-    if image.mode.startswith("I"):
-        return _scaled_to_8_bits(image).convert("RGB")
-    if image.has_transparency_data:
-        white = Image.new("RGBA", image.size, "white")
-        return Image.alpha_composite(white, image.convert("RGBA")).convert("RGB")
-    return image.convert("RGB")
-
-
-def _scaled_to_8_bits(image: "Image.Image") -> "Image.Image":
-    """Pillow's own conversion clips 16 bits to 255 instead of scaling them."""
-    import numpy as np
-    from PIL import Image
-
-    wide = np.asarray(image).astype(np.uint32)
-    return Image.fromarray(((wide * 255 + 32_767) // 65_535).clip(0, 255).astype(np.uint8))

@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pipeline import files
-from pipeline.acquire.parallel import ordered_map
 from pipeline.errors import DataError
+from pipeline.parallel import ordered_map
 from pipeline.sample import COLUMNS, Sample
 from pipeline.shards.config import StageConfig
 from pipeline.shards.picture import PictureError, staged_jpeg
 from pipeline.shards.write import FORMAT, StagedSample, write_shards
 from pipeline.tables import read_columns
+from pipeline.tar import read_span
 from pipeline.workspace import Counts
 
 CHUNK = 32  # pictures handed to a worker at once
@@ -113,9 +114,7 @@ def _crashed(pictures: list[RawPicture]) -> list[bytes]:
 
 def _encode(picture: RawPicture, size: int) -> bytes:
     try:
-        with picture.tar.open("rb") as file:
-            file.seek(picture.offset)
-            data = file.read(picture.size)
+        data = read_span(picture.tar, picture.offset, picture.size)
     except FileNotFoundError:
         raise DataError(f"{picture.tar} is missing; run acquire again") from None
     where = f"{picture.tar}: picture {picture.sha256[:16]} at byte {picture.offset}"

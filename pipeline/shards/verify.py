@@ -90,10 +90,10 @@ def _verify_set(folder: Path, entry: dict[str, Any], seen: dict[str, str]) -> li
         file = path / shard["file"]
         damage = _content(file, shard, by_hash)
         problems += damage
-        if damage or not file.is_file():
-            continue
-        problems += _verify_shard(file, shard, rows.pop(shard["file"], []) if sound else None, seen)
-    problems += [f"{index} names the shard {name}, which the manifest does not" for name in rows if sound and name]
+        expected = rows.pop(shard["file"], []) if sound else None
+        if not damage and file.is_file():
+            problems += _verify_shard(file, shard, expected, seen)
+    problems += [f"{index} names the shard {name}, which the manifest does not" for name in rows]
     return problems
 
 

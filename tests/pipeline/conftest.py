@@ -6,12 +6,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 from PIL import Image, ImageDraw
 
 from pipeline.acquire.raw import RawRow, raw_tables, write_raw
 from pipeline.sample import COLUMNS, sample_uid
 from pipeline.tables import read_columns, write_table
+
+# A first call imports numpy or scipy, and CI machines are shared: time says nothing about a property.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 COLOURS = ("red", "green", "blue", "orange", "purple", "black", "brown", "pink")
 SHAPES = ("circle", "square", "line", "arc")
@@ -122,7 +127,7 @@ def new_run() -> Callable[[Path], Path]:
 
 @pytest.fixture(scope="session")
 def small_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run directory with raw/, signals/, selection/, curriculum/ and stages/ (32 px). Read only: copy to change it."""
+    """A run directory with raw/, signals/, selection/, curriculum/ and stages/ (32 px); copy it to change it."""
     from pipeline.curriculum.config import CurriculumConfig
     from pipeline.curriculum.order import order
     from pipeline.shards.config import StageConfig

@@ -64,11 +64,6 @@ def test_the_result_is_a_plain_jpeg_without_metadata() -> None:
     assert b"camera" not in data
 
 
-def cuts() -> list[bytes]:
-    noise = Image.fromarray(np.random.default_rng(0).integers(0, 255, (40, 40, 3), dtype=np.uint8))
-    return [encoded(noise, kind)[: -(5 + 300 * cut)] for kind in ("PNG", "JPEG", "WEBP") for cut in range(3)]
-
-
 @pytest.mark.parametrize(
     "data",
     [b"", b"<html>", b"%PDF-1.4", b"%!PS-Adobe-3.0 EPSF-3.0\n", bytes(100), encoded(Image.new("L", (2, 2)), "BMP")],
@@ -78,10 +73,13 @@ def test_what_is_not_a_picture_is_refused(data: bytes) -> None:
         decode_rgb(data)
 
 
-def test_cut_pictures_are_refused() -> None:
-    for data in cuts():
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
+def test_cut_pictures_are_refused(kind: str) -> None:
+    noise = Image.fromarray(np.random.default_rng(0).integers(0, 255, (40, 40, 3), dtype=np.uint8))
+    data = encoded(noise, kind)
+    for cut in range(1, len(data), 37):
         with pytest.raises(PictureError):
-            decode_rgb(data)
+            decode_rgb(data[:-cut])
 
 
 def test_too_many_pixels_are_refused_from_the_header() -> None:

@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from itertools import islice
 from multiprocessing import get_context
 from typing import TypeVar
 
@@ -35,28 +36,40 @@ def ordered_map(
     source = iter(items)
     try:
         while True:
-            while len(waiting) < window and (entry := next(source, None)) is not None:
-                waiting.append((entry, pool.submit(function, entry)))
+            for item in islice(source, window - len(waiting)):
+                waiting.append((item, _submit(pool, function, item)))
             if not waiting:
                 return
-            item, future = waiting.popleft()
-            try:
-                result = future.result()
-            except BrokenProcessPool:
-                # Which of the items under way was the fault is not known: each of them gets a process of its own.
-                pool.shutdown(wait=False, cancel_futures=True)
-                suspects = [item, *(entry for entry, _ in waiting)]
-                waiting.clear()
-                yield from (_alone(function, suspect, crashed) for suspect in suspects)
-                pool = _new_pool(workers)
+            if not _died(waiting[0][1]):
+                yield waiting.popleft()[1].result()
                 continue
-            yield result
+            # Which of the items under way was the fault is not known: each of them gets a process of its own.
+            pool.shutdown(wait=True)
+            while waiting:
+                item, future = waiting.popleft()
+                yield _alone(function, item, crashed) if _died(future) else future.result()
+            pool = _new_pool(workers)
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _new_pool(workers: int) -> ProcessPoolExecutor:
     return ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
+
+
+def _submit(pool: ProcessPoolExecutor, function: Callable[[Item], Result], item: Item) -> Future[Result]:
+    """Submit an item; where the pool is broken already, return a future that says so."""
+    try:
+        return pool.submit(function, item)
+    except BrokenProcessPool as error:
+        future: Future[Result] = Future()
+        future.set_exception(error)
+        return future
+
+
+def _died(future: Future[Result]) -> bool:
+    """Wait for a future, and tell whether its process died."""
+    return isinstance(future.exception(), BrokenProcessPool)
 
 
 def _alone(function: Callable[[Item], Result], item: Item, crashed: Callable[[Item], Result]) -> Result:

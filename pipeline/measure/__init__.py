@@ -1,0 +1,1 @@
+"""Signals about samples: pictures, captions, words, embeddings. Nothing here decides."""

