@@ -15,7 +15,7 @@ class VisionConfig(Config):
     """The vision tower: a convolutional stem, residual stages, then optional transformer blocks over the cells."""
 
     stem: int = Field(default=2, ge=1, description="3×3 convolutions of the stem; each halves the picture")
-    widths: tuple[int, ...] = Field(default=(64, 128, 256), min_length=1, description="channels of each residual stage")
+    widths: tuple[int, ...] = Field(default=(48, 96, 192), min_length=1, description="channels of each residual stage")
     blocks: tuple[int, ...] = Field(
         default=(1, 1, 1), description="residual blocks of each stage; all but the first halve"
     )
@@ -87,13 +87,13 @@ class ModelConfig(Config):
 class AugmentConfig(Config):
     """Random changes of the training pictures. No mirroring by default: captions may name directions."""
 
-    scale: float = Field(default=0.35, ge=0, description="largest change of size, natural logarithm")
+    scale: float = Field(default=0.2, ge=0, description="largest change of size, natural logarithm")
     aspect: float = Field(
         default=0.15, ge=0, description="largest stretch of one side against the other, natural logarithm"
     )
-    rotate: float = Field(default=15.0, ge=0, description="largest rotation, degrees")
+    rotate: float = Field(default=8.0, ge=0, description="largest rotation, degrees")
     shear: float = Field(default=0.15, ge=0, description="largest shear, as a tangent")
-    translate: float = Field(default=0.15, ge=0, description="largest shift, share of the side")
+    translate: float = Field(default=0.08, ge=0, description="largest shift, share of the side")
     contrast: float = Field(
         default=0.25, ge=0, lt=1, description="largest change of a colour channel's contrast, share"
     )

@@ -62,13 +62,7 @@ def train(
         data = open_training_data(model_config, train_config, stages)
         bf16 = uses_bf16(train_config.precision)
         state = _initial_state(model_config, train_config, data.tokenizer.vocab_size)
-        identity = {
-            "configuration": files.digest([model_config.model_dump(mode="json"), train_config.model_dump(mode="json")]),
-            "stages": data.digest,
-            "torch": torch.__version__,
-            "threads": torch.get_num_threads(),
-            "precision": "bf16" if bf16 else "fp32",
-        }
+        identity = _identity(model_config, train_config, data.digest, bf16)
         load_checkpoint(state, identity, out / "checkpoints", warn=warnings.warn)
         folder = out / "models" / model_config.name
         metrics = MetricsFile(folder / "metrics.jsonl", state.metrics_bytes)
@@ -123,6 +117,22 @@ def uses_bf16(precision: str) -> bool:
         capabilities = torch.cpu.get_capabilities()
         return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") or capabilities.get("bf16"))
     return precision == "bf16"
+
+
+def _identity(model_config: ModelConfig, config: TrainConfig, stages: str, bf16: bool) -> dict[str, str | int]:
+    """Return what must be equal for a resume to give equal bytes."""
+    named_below_or_without_effect = {"threads", "precision", "checkpoint_every", "image_memory"}
+    content = [
+        model_config.model_dump(mode="json"),
+        config.model_dump(mode="json", exclude=named_below_or_without_effect),
+    ]
+    return {
+        "configuration": files.digest(content)[:16],
+        "stages": stages[:16],
+        "torch": str(torch.__version__),
+        "threads": torch.get_num_threads(),
+        "precision": "bf16" if bf16 else "fp32",
+    }
 
 
 def _initial_state(model_config: ModelConfig, config: TrainConfig, vocab_size: int) -> TrainState:

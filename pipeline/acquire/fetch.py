@@ -50,8 +50,7 @@ class Fetched:
 def fetch(urls: Sequence[str], source: UrlListSource, parts: Path, *, mirror: str = "") -> dict[str, Fetched]:
     """Fetch distinct URLs; what an earlier call fetched into `parts` is not fetched again.
 
-    A part that stands still (a worker of img2dataset was killed, an answer has no end) is split and fetched in pieces,
-    so that in the end an answer without end costs its own row alone.
+    A part that stands still is split and fetched in pieces, so that an answer without end costs its own row alone.
 
     Args:
         mirror: address that takes the place of scheme and host; empty to fetch from the hosts themselves.

@@ -2,9 +2,10 @@
 
     python -I fetch_child.py ARGUMENTS.json
 
-It calls ``img2dataset.download`` with the arguments of the file, and adds three things that img2dataset lacks:
+It calls ``img2dataset.download`` with the arguments of the file, and adds what img2dataset lacks:
 
 - It ends with its whole process group when the program that started it is gone (its standard input closes).
+- It does the same when a worker was killed or crashed, for which img2dataset would wait for ever.
 - It touches the file ``ESSEN_FETCH_HEARTBEAT`` at each new request, so that a standstill can be told from slow hosts.
 - It makes no connection to a private address, whatever a host name or a redirect leads to, unless
   ``ESSEN_FETCH_ALLOWED`` is this ``host:port`` or ``any``.
@@ -14,11 +15,13 @@ img2dataset's workers import this file again, so what stands at the top applies 
 
 import ipaddress
 import json
+import multiprocessing
 import os
 import signal
 import socket
 import sys
 import threading
+import time
 import urllib.request
 from pathlib import Path
 from typing import Any
@@ -69,10 +72,20 @@ def end_with_parent() -> None:
     os.killpg(0, signal.SIGKILL)
 
 
+def end_with_worker() -> None:
+    """Wait until a worker ends otherwise than by itself or by img2dataset's own SIGTERM, then end the whole group."""
+    workers: set[Any] = set()
+    while all(worker.exitcode in (None, 0, -signal.SIGTERM) for worker in workers):
+        time.sleep(0.5)
+        workers.update(multiprocessing.active_children())
+    os.killpg(0, signal.SIGKILL)
+
+
 sys.addaudithook(watch)
 
 if __name__ == "__main__":
     threading.Thread(target=end_with_parent, daemon=True).start()
+    threading.Thread(target=end_with_worker, daemon=True).start()
     from img2dataset import download
 
     download(**json.loads(Path(sys.argv[1]).read_text(encoding="utf-8")))

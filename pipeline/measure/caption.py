@@ -1,4 +1,4 @@
-"""What a caption says and how it is built, read by spaCy; null, and counted, for languages that its model cannot read."""
+"""What a caption says and how it is built, read by spaCy; null, and counted, in languages it cannot read."""
 
 import importlib
 from collections.abc import Iterator, Sequence

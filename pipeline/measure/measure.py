@@ -32,6 +32,7 @@ def measure(config: MeasureConfig, raw: Mapping[str, Path], run: Path, out: Path
     counts = write_catalogue(raw, samples, max_characters=config.max_characters)
     if counts["kept"] == 0:
         raise DataError(f"empty corpus: none of {counts['in']} rows is a picture with a caption {counts['dropped']}")
+    files.write_json(folder / "catalogue.json", counts)
     images = unique_images(out, run)
     undecodable = write_image_signals(samples, images, folder / "image.parquet", workers=config.workers)
     unread = write_caption_signals(samples, folder / "caption.parquet", model=config.spacy_model)

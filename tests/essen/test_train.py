@@ -13,7 +13,15 @@ from pathlib import Path
 import pytest
 import torch
 
-from essen.config import AugmentConfig, ModelConfig, ObjectiveConfig, SamplingConfig, TextConfig, TrainConfig
+from essen.config import (
+    AugmentConfig,
+    ModelConfig,
+    ObjectiveConfig,
+    SamplingConfig,
+    TextConfig,
+    TrainConfig,
+    VisionConfig,
+)
 from essen.errors import DivergedError, EssenError, StopRequested
 from essen.export import load_model
 from essen.model import Essen, build_model
@@ -302,7 +310,8 @@ def test_only_matrices_and_convolutions_decay(tiny_model: ModelConfig) -> None:
 
 
 def test_on_100_real_pictures_the_loss_falls_below_chance(book_stages: Path, tmp_path: Path) -> None:
-    model = ModelConfig(name="small", image_size=32, text=TextConfig(vocab_size=600))
+    vision = VisionConfig(widths=(16, 32), blocks=(1, 1))
+    model = ModelConfig(name="small", image_size=32, vision=vision, text=TextConfig(vocab_size=600, width=64))
     training = TrainConfig(
         steps=60,
         batch_size=32,

@@ -126,21 +126,14 @@ def test_every_line_of_a_list_becomes_a_row_with_its_picture_or_a_reason(site, w
     assert all("essen" in agent for agent in site.agents)
 
 
-@pytest.mark.usefixtures("img2dataset")
 def test_a_host_name_or_a_redirect_that_leads_to_a_private_address_is_not_followed(site, write_card, tmp_path):
-    # img2dataset may reach the mirror's address and port alone, so a redirect to another port of it stays private.
-    other = "http://127.0.0.1:9/a.jpg"
-    folder = tmp_path / "mirror"
-    folder.mkdir()
-    (folder / "good.jpg").write_bytes(encoded(noise(1), "JPEG"))
-    write_list(folder / "list.csv", [{"url": "https://example.org/good.jpg", "caption": "good"}])
-    path = write_list(tmp_path / "list.csv", [{"url": other, "caption": "literal"}])
+    path = write_list(tmp_path / "list.csv", [{"url": f"{site.address}/a.jpg", "caption": "literal"}])
     card = write_card("{engine: url_list, list: list.csv}")
     with pytest.raises(DataError, match=r"empty corpus: no row of mine succeeded \(private_address 1"):
         acquire(card, AcquireOptions(list=path), tmp_path / "run")
-    assert acquire(card, AcquireOptions(mirror=folder), tmp_path / "run2")["kept"] == 1
     assert not site.asked
 
+    # What img2dataset's process does with an address that a name or a redirect led to.
     probe = (
         "import runpy, socket, sys\n"
         f"child = runpy.run_path({str(ROOT / 'pipeline/acquire/fetch_child.py')!r})\n"
@@ -166,6 +159,7 @@ def test_a_host_name_or_a_redirect_that_leads_to_a_private_address_is_not_follow
         assert done.stdout.startswith(outcome)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("img2dataset")
 def test_too_few_successes_publish_nothing_and_are_tried_again(site, write_card, tmp_path):
     lines = pictures(site, 3)
@@ -300,7 +294,8 @@ def start(card, path, out, **options):
         "import sys; from pathlib import Path; from pipeline.acquire.card import load_card\n"
         "from pipeline.acquire.acquire import acquire; from pipeline.acquire.options import AcquireOptions\n"
         "if __name__ == '__main__':\n"
-        "    acquire(load_card(Path(sys.argv[1])), AcquireOptions(list=Path(sys.argv[2]), workers=1), Path(sys.argv[3]))\n"
+        "    card, path, out = map(Path, sys.argv[1:])\n"
+        "    acquire(load_card(card), AcquireOptions(list=path, workers=1), out)\n"
     )
     arguments = [sys.executable, "-c", code, str(card.path), str(path), str(out)]
     return subprocess.Popen(arguments, cwd=ROOT, **options)
@@ -336,7 +331,7 @@ def test_killed_and_started_again_it_goes_on_and_ends_in_the_same_bytes(site, wr
 @pytest.mark.usefixtures("img2dataset")
 def test_a_killed_worker_of_img2dataset_does_not_hang_the_run(site, write_card, tmp_path):
     path = write_list(tmp_path / "list.csv", pictures(site, 8, delay=0.3))
-    card = write_card("{engine: url_list, list: list.csv, allow_private_hosts: true, threads: 1, patience: 3}")
+    card = write_card("{engine: url_list, list: list.csv, allow_private_hosts: true, threads: 1, patience: 100}")
     process = start(card, path, tmp_path / "run")
     wait_for(lambda: site.asked["/1.jpg"])
     top, *_ = processes_below(tmp_path / "run" / "parts")
@@ -352,10 +347,10 @@ def test_a_killed_worker_of_img2dataset_does_not_hang_the_run(site, write_card, 
 @pytest.mark.slow
 @pytest.mark.usefixtures("img2dataset")
 def test_an_answer_without_end_costs_its_own_row(site, write_card, tmp_path):
-    lines = pictures(site, 4)
-    site.pages["/2.jpg"] = Page(b"\xff\xd8\xff", drips=True)
+    lines = pictures(site, 2)
+    site.pages["/1.jpg"] = Page(b"\xff\xd8\xff", drips=True)
     path = write_list(tmp_path / "list.csv", lines)
     card = write_card("{engine: url_list, list: list.csv, allow_private_hosts: true, patience: 3, timeout: 2}")
     counts = acquire(card, AcquireOptions(list=path), tmp_path / "run")
-    assert counts == {"in": 4, "kept": 3, "dropped": {"no_end": 1}}
-    assert rows_of(tmp_path / "run" / "raw" / "mine")[2]["reason"] == "no_end"
+    assert counts == {"in": 2, "kept": 1, "dropped": {"no_end": 1}}
+    assert rows_of(tmp_path / "run" / "raw" / "mine")[1]["reason"] == "no_end"

@@ -1,0 +1,1 @@
+"""Decisions: filters, safety, duplicates, splits. Every drop has a reason, and the numbers add up."""

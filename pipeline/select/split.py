@@ -1,0 +1,117 @@
+"""Who trains and who is asked: whole groups, linked where they share a picture or a name, and a check for leaks.
+
+Groups become one component where they hold the same picture. A name is a group that is its own caption (a drawing's
+name); all samples with that caption belong to it, so that no name stands on both sides. Equal captions of stories
+("The end.") link nothing. A component goes where the hash of the seed and of its smallest group says: to validation, to
+test, or to training. Of a held-out corpus, what falls to training becomes the set ``test_style``: known names in a style
+that has never been seen.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from pipeline.errors import ConfigError, DataError
+from pipeline.select.config import SplitConfig
+
+TRAIN, VALIDATION, TEST, STYLE = "train", "validation", "test_names", "test_style"
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """What a split knows of a sample."""
+
+    uid: str
+    corpus: str
+    group: str
+    caption: str
+    image_sha256: str
+
+
+def components(members: Sequence[Member]) -> list[str]:
+    """Return each sample's component, named by its smallest group."""
+    from scipy.sparse import coo_matrix
+    from scipy.sparse.csgraph import connected_components
+
+    groups = sorted({member.group for member in members})
+    names = {m.caption.casefold() for m in members if m.caption.casefold() == m.group.casefold()}
+    nodes: dict[tuple[str, str], int] = {("group", group): row for row, group in enumerate(groups)}
+    edges = []
+    for member in members:
+        own = nodes["group", member.group]
+        links = [("picture", member.image_sha256)]
+        if member.caption.casefold() in names:
+            links.append(("name", member.caption.casefold()))
+        edges += [(own, nodes.setdefault(link, len(nodes))) for link in links]
+    rows, columns = zip(*edges, strict=True)
+    graph = coo_matrix(([1] * len(edges), (rows, columns)), shape=(len(nodes), len(nodes)))
+    _, labels = connected_components(graph, directed=False)
+    first: dict[int, str] = {}
+    for row, group in enumerate(groups):
+        first.setdefault(labels[row], group)
+    return [first[labels[nodes["group", member.group]]] for member in members]
+
+
+def assign(config: SplitConfig, members: Sequence[Member], component: Sequence[str]) -> list[str]:
+    """Return each sample's split.
+
+    Raises:
+        ConfigError: the held-out corpus is not there.
+    """
+    if config.held_out and config.held_out not in {member.corpus for member in members}:
+        raise ConfigError(
+            f"select.split.held_out: no sample of a corpus {config.held_out} is left; name one of corpora"
+        )
+    return [_split(config, member, name) for member, name in zip(members, component, strict=True)]
+
+
+def _split(config: SplitConfig, member: Member, component: str) -> str:
+    place = _unit_interval(f"{config.seed}:{component}")
+    if place < config.test:
+        return config.test_sets.get(member.corpus, TEST)
+    if place < config.test + config.validation:
+        return VALIDATION
+    return STYLE if member.corpus == config.held_out else TRAIN
+
+
+def _unit_interval(text: str) -> float:
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") / 2**64
+
+
+def check_leaks(
+    members: Sequence[Member],
+    component: Sequence[str],
+    splits: Sequence[str],
+    pixels: Mapping[str, str],
+    near: Sequence[tuple[str, str]],
+) -> None:
+    """Raise if training and another split share a picture, its pixels, a near-duplicate, or (but for style) a component.
+
+    Args:
+        pixels: hash of the decoded pixels by image hash.
+        near: pairs of image hashes that are duplicates by the rule.
+
+    Raises:
+        DataError: naming what is shared and by how many.
+    """
+    sides: dict[str, set[str]] = {}
+    for member, split in zip(members, splits, strict=True):
+        side = sides.setdefault(member.image_sha256, set())
+        side.add("train" if split == TRAIN else "asked")
+    both = {"train", "asked"}
+    by_pixels: dict[str, set[str]] = {}
+    for image, side in sides.items():
+        by_pixels.setdefault(pixels.get(image, image), set()).update(side)
+    crossing = [
+        ("pictures", sum(side == both for side in sides.values())),
+        ("pixels of pictures", sum(side == both for side in by_pixels.values())),
+        ("near-duplicates", sum((sides.get(a, set()) | sides.get(b, set())) == both for a, b in near)),
+        ("groups", len(_of(component, splits, {TRAIN}) & _of(component, splits, set(splits) - {TRAIN, STYLE}))),
+    ]
+    for what, number in crossing:
+        if number:
+            raise DataError(f"the split leaks: {number} {what} stand on both sides of training")
+
+
+def _of(component: Sequence[str], splits: Sequence[str], wanted: set[str]) -> set[str]:
+    return {name for name, split in zip(component, splits, strict=True) if split in wanted}
