@@ -38,25 +38,21 @@ SetOption = Annotated[list[str] | None, typer.Option("--set", help="override a r
 JsonOption = Annotated[bool, typer.Option("--json", help="print one machine-readable line at the end")]
 RunArgument = Annotated[Path, typer.Argument(help="run directory")]
 
-Phase = enum.StrEnum(
-    "Phase",
-    {
-        name.upper(): name
-        for name in (
-            "acquire",
-            "measure",
-            "embed",
-            "select",
-            "index",
-            "order",
-            "stage",
-            "card",
-            "train",
-            "evaluate",
-            "report",
-        )
-    },
-)
+
+class Phase(enum.StrEnum):
+    """The phases of a run, in order."""
+
+    ACQUIRE = "acquire"
+    MEASURE = "measure"
+    EMBED = "embed"
+    SELECT = "select"
+    INDEX = "index"
+    ORDER = "order"
+    STAGE = "stage"
+    CARD = "card"
+    TRAIN = "train"
+    EVALUATE = "evaluate"
+    REPORT = "report"
 
 
 @app.command()
@@ -206,9 +202,9 @@ def _run(
 
 def _summary(job: "Job") -> dict[str, Any]:
     """Return what a person wants to read when a run has ended."""
-    from pipeline.report.summary import summary_lines
+    from flows.summary import score_lines
 
-    lines = summary_lines(job.run)
+    lines = score_lines(job.run) if job.until in ("evaluate", "report") else []
     report = job.run / "reports" / "report.html"
     if job.until == "report" and report.is_file():
         lines.append(f"report: {report}")
@@ -226,25 +222,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _guarded(command: Callable[[], Any]) -> int:
-    import click
-
     from flows.interrupt import Interrupted
 
     try:
         return command() or 0
-    except click.exceptions.Exit as stop:
+    except typer.Exit as stop:
         return stop.exit_code
-    except click.ClickException as error:
-        print(f"essen: {error.format_message()}", file=sys.stderr)
-        return 2
-    except (Interrupted, KeyboardInterrupt, click.Abort) as stop:
+    except (Interrupted, KeyboardInterrupt, typer.Abort) as stop:
         print("essen: interrupted; the same command goes on from here", file=sys.stderr)
         return getattr(stop, "exit_code", 130)
     except Exception as error:
         code = getattr(error, "exit_code", None)
         if code is None:
             raise
-        print(f"essen: {error}", file=sys.stderr)
+        # Usage errors of the command line carry their text in a method.
+        text = error.format_message() if hasattr(error, "format_message") else str(error)
+        print(f"essen: {' '.join(text.split())}", file=sys.stderr)
         return code
 
 

@@ -32,10 +32,13 @@ class Job(Config):
         """Return the validated recipe."""
         return load_recipe(self.recipe, self.overrides)
 
+    def surroundings(self) -> Surroundings:
+        """Return what the steps are given besides the recipe."""
+        return Surroundings(run=self.run, mirror=self.mirror, progress=REPORTER.progress, interruption=INTERRUPTION)
+
     def steps(self, phases: tuple[str, ...]) -> list[Step]:
         """Return the steps of some phases, in order, no further than the last phase asked for."""
-        around = Surroundings(run=self.run, mirror=self.mirror, progress=REPORTER.progress, interruption=INTERRUPTION)
-        steps = plan(self.load(), around)
+        steps = plan(self.load(), self.surroundings())
         last = max(index for index, step in enumerate(steps) if phase_of(step.name) == self.until)
         return [step for step in steps[: last + 1] if phase_of(step.name) in phases]
 

@@ -2,14 +2,15 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel
 
 from flows.interrupt import Interruption
 from flows.recipe import CorpusEntry, Recipe
-from pipeline.workspace import Counts, Step
+from pipeline import files
+from pipeline.workspace import Counts, Step, Workspace
 
 CURATE = ("acquire", "measure", "embed", "select", "index", "order", "stage", "card")
 TRAIN = ("train", "evaluate", "report")
@@ -40,29 +41,163 @@ def phase_of(step: str) -> str:
 
 def plan(recipe: Recipe, around: Surroundings) -> list[Step]:
     """Return the steps of a whole run in an order in which each finds what it reads."""
-    return [*curation(recipe, around), *training(recipe, around)]
+    return [*curation(recipe, around), *training(recipe, around), report_step(recipe, around)]
 
 
 def curation(recipe: Recipe, around: Surroundings) -> list[Step]:
     """Return the steps from the corpora to the staged shards and their card."""
+    from pipeline.acquire.card import load_card
+    from pipeline.cards.config import CardConfig
     from pipeline.cards.datacard import write_cards
     from pipeline.curriculum.order import order
     from pipeline.index import build_index
-    from pipeline.measure.measure import embed, embed_params, measure, measure_params
+    from pipeline.measure.measure import embed, embed_sources, measure, measure_sources
     from pipeline.select.select import select
     from pipeline.shards.stage import stage
 
     run = around.run
+    cards = [load_card(entry.card) for entry in recipe.corpora]
     acquired = [_acquire(entry, around) for entry in recipe.corpora]
     sources = tuple(step.name for step in acquired)
-    raw = {entry.corpus: run / "raw" / entry.corpus for entry in recipe.corpora}
+    corpora = [card.name for card in cards]
+    raw = {corpus: run / "raw" / corpus for corpus in corpora}
+    card = CardConfig(name=recipe.name, description=recipe.description)
+    encoder = recipe.embed.encoder
     return [
         *acquired,
         Step(
             name="measure",
-            function=partial(_measure, recipe, raw),
+            function=lambda out: measure(recipe.measure, raw, run, out),
             outputs=("signals",),
             inputs=sources,
-            params=measure_params(recipe.measure),
+            params=_params(recipe.measure, tools=measure_sources(recipe.measure), corpora=corpora),
+        ),
+        Step(
+            name="embed",
+            function=lambda out: embed(recipe.embed, run, out),
+            outputs=(f"embeddings/{encoder}",),
+            inputs=("measure",),
+            params=_params(recipe.embed, tools=embed_sources(recipe.embed)),
+        ),
+        Step(
+            name="select",
+            function=lambda out: select(recipe.select, corpora, encoder, run, out),
+            outputs=("selection",),
+            inputs=(*sources, "measure", "embed"),
+            params=_params(recipe.select, corpora=corpora, encoder=encoder),
+        ),
+        Step(
+            name="index",
+            function=lambda out: build_index(recipe.index, encoder, run, out),
+            outputs=("index",),
+            inputs=("measure", "embed", "select"),
+            params=_params(recipe.index, encoder=encoder),
+        ),
+        Step(
+            name="order",
+            function=lambda out: order(recipe.curriculum, run, out),
+            outputs=("curriculum",),
+            inputs=("measure", "select"),
+            params=_params(recipe.curriculum),
+        ),
+        Step(
+            name="stage",
+            function=lambda out: stage(recipe.stage, run, out),
+            outputs=("stages",),
+            inputs=(*sources, "measure", "select", "order"),
+            params=_params(recipe.stage),
+        ),
+        Step(
+            name="card",
+            function=lambda out: write_cards(card, run, out, sources=cards),
+            outputs=("card",),
+            inputs=(*sources, "measure", "select", "order", "stage"),
+            params=_params(card, cards=[source.model_dump(mode="json", exclude={"path"}) for source in cards]),
         ),
     ]
+
+
+def training(recipe: Recipe, around: Surroundings, *, stages_of: Path | None = None) -> list[Step]:
+    """Return the steps from staged shards to a trained and evaluated model.
+
+    Args:
+        stages_of: a run whose stages are read in place of this run's own.
+    """
+    from importlib.metadata import version
+
+    from essen.evaluate.evaluate import evaluate
+    from essen.train import train
+
+    run = around.run
+    stages = (stages_of or run) / "stages"
+    model = run / "models" / recipe.model.name
+    tools = {"torch": version("torch")}
+    own, elsewhere = (("stage",), {}) if stages_of is None else ((), {"stages": _digest_of(stages_of)})
+
+    def train_here(out: Path) -> Counts:
+        total = recipe.train.steps
+        with around.interruption.deferred():
+            return train(
+                recipe.model,
+                recipe.train,
+                stages,
+                out,
+                should_stop=around.interruption.requested,
+                report=lambda step, values: around.progress(step, total, values),
+            )
+
+    return [
+        Step(
+            name="train",
+            function=train_here,
+            outputs=(f"models/{recipe.model.name}",),
+            inputs=own,
+            params=_params(recipe.model, train=recipe.train.model_dump(mode="json"), tools=tools, **elsewhere),
+            resumable=True,
+        ),
+        Step(
+            name="evaluate",
+            function=lambda out: evaluate(recipe.evaluate, stages, model, out),
+            outputs=("reports/evaluation.json",),
+            inputs=(*own, "train"),
+            params=_params(recipe.evaluate, tools=tools, **elsewhere),
+        ),
+    ]
+
+
+def report_step(recipe: Recipe, around: Surroundings) -> Step:
+    """Return the step that writes the report of a whole run."""
+    from pipeline.report.report import report
+
+    return Step(
+        name="report",
+        function=lambda out: report(recipe.report, around.run, out),
+        outputs=("reports/report.html",),
+        inputs=("measure", "select", "order", "stage", "card", "train", "evaluate"),
+        params=_params(recipe.report, recipe=files.digest(recipe.model_dump(mode="json"))),
+    )
+
+
+def _acquire(entry: CorpusEntry, around: Surroundings) -> Step:
+    from pipeline.acquire.acquire import acquire, source_params
+    from pipeline.acquire.card import load_card
+
+    card = load_card(entry.card)
+    options = entry.options(around.mirror)
+    return Step(
+        name=f"acquire-{card.name}",
+        function=lambda out: acquire(card, options, out),
+        outputs=(f"raw/{card.name}",),
+        params=source_params(card, options),
+        resumable=True,
+    )
+
+
+def _digest_of(run: Path) -> str:
+    """Return the digest of the stages of another run."""
+    record = Workspace(run).record("stage")
+    return files.digest(record["outputs"] if record else None)
+
+
+def _params(config: BaseModel, **further: Any) -> dict[str, Any]:
+    return {"config": config.model_dump(mode="json"), **further}

@@ -30,6 +30,11 @@ class CorpusEntry(AcquireOptions):
 
     card: str = Field(description="name of a card in data_cards/, or a path to one's own")
 
+    def options(self, mirror: Path | None) -> AcquireOptions:
+        """Return what acquisition needs to know, with the mirror of the command line where the recipe names none."""
+        values = self.model_dump(exclude={"card"})
+        return AcquireOptions(**{**values, "mirror": self.mirror or mirror})
+
 
 class Recipe(Config):
     """All that decides the outcome of a run."""

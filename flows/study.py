@@ -8,7 +8,7 @@ steps ``train`` and ``evaluate``, so an interrupted study goes on where it was.
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 from pydantic import Field, ValidationError
@@ -25,8 +25,9 @@ class Score(Config):
     """The one number that a study is about, named before it is run."""
 
     set: str = Field(description="evaluation set, for example test_style")
-    direction: str = "text_to_image"
-    metric: str = "R@1"
+    direction: Literal["text_to_image", "image_to_text"] = "text_to_image"
+    row: Literal["trained", "reranked"] = "trained"
+    k: Literal[1, 5, 10] = Field(default=1, description="recall at k")
 
 
 class Study(Config):
@@ -69,6 +70,7 @@ def run_study(path: Path, runs: Path) -> dict[str, Any]:
     local = path.parent / study.recipe
     recipe = local if local.is_file() else find_recipe(study.recipe)
     curated = Job(recipe=recipe.absolute(), run=(runs / recipe.stem).absolute(), until="card")
+    curated.begin()
     for step in curated.steps(CURATE):
         do_step(step, curated.run)
     folder = runs.absolute() / "studies" / study.name
@@ -89,16 +91,27 @@ def _cell(study: Study, curated: Job, folder: Path, arm: str, seed: int) -> floa
             ),
         }
     )
-    for step in training(job.load(), job.surroundings(), stages_of=curated.run)[:2]:
+    for step in training(job.load(), job.surroundings(), stages_of=curated.run):
         do_step(step, job.run)
-    return _score(files.read_json(job.run / "reports" / "evaluation.json"), study.score)
+    return score_of(files.read_json(job.run / "reports" / "evaluation.json"), study.score)
 
 
-def _score(evaluation: Mapping[str, Any], wanted: Score) -> float:
-    raise NotImplementedError
+def score_of(evaluation: Mapping[str, Any], wanted: Score) -> float:
+    """Return one recall of the trained model from the content of an ``evaluation.json``.
+
+    Raises:
+        ConfigError: there is no such set, direction or cut-off.
+    """
+    for part in evaluation["sets"]:
+        for direction in part["directions"]:
+            if (part["name"], direction["direction"]) == (wanted.set, wanted.direction):
+                trained = next(row for row in direction["rows"] if row["row"] == wanted.row)
+                return trained["recall"][str(wanted.k)]["value"]
+    known = ", ".join(part["name"] for part in evaluation["sets"])
+    raise ConfigError(f"score: no set {wanted.set} with direction {wanted.direction}; the sets are {known}")
 
 
-def differences(scores: Mapping[str, Sequence[float]]) -> dict[str, dict[str, float]]:
+def differences(scores: Mapping[str, Sequence[float]]) -> dict[str, dict[str, float | None]]:
     """Return each arm's mean difference from the first arm, paired by position, with its 95 % interval.
 
     The interval is Student's t on the paired differences, ``d̄ ± t·s/√n``; with one seed it is unbounded (None).

@@ -135,6 +135,8 @@ def search(
         ConfigError: there is no index, no such sample, or the file is no picture.
         DataError: the index is damaged or of other data.
     """
+    import numpy as np
+
     index = open_index(run)
     if text is not None:
         return _best(index, _text_scores(index, text), k)
@@ -142,7 +144,7 @@ def search(
         if uid not in index.samples["uid"]:
             raise ConfigError(f"{run} has kept no sample {uid}")
         own = index.samples["row"][index.samples["uid"].index(uid)]
-        scores = _picture_scores(index, index.vectors.reconstruct(own)[None], k + 1)
+        scores = _picture_scores(index, np.asarray(index.vectors.reconstruct(own))[None], k + 1)
         scores.pop(own, None)
         return _best(index, scores, k)
     if image is None:

@@ -119,8 +119,7 @@ def embed_images(encoder: Encoder, images: dict[str, tuple[Path, int, int]], fol
         if usable:
             rows.append(encoder.encode_images(np.stack(usable)))
     vectors = np.concatenate(rows) if rows else np.zeros((0, encoder.dim), dtype=np.float32)
-    finite = np.isfinite(vectors).all(axis=1).tolist()
-    bad = [name for name, fine in zip(kept, finite, strict=True) if not fine]
+    bad = [kept[row] for row in np.flatnonzero(~np.isfinite(vectors).all(axis=1))]
     if bad:
         raise DataError(f"the encoder {encoder.name} gave no finite vector for {len(bad)} pictures, first {bad[0]}")
     np.save(folder / "image.npy", np.ascontiguousarray(vectors, dtype=np.float32), allow_pickle=False)

@@ -67,7 +67,7 @@ def close_pairs(pictures: Sequence[Picture], vectors: "np.ndarray", floor: float
     index.add(vectors)
     # One rounding step below the floor, as sums of the library and of numpy may differ in the last place.
     limits, scores, rows = index.range_search(vectors, floor - 1e-6)
-    owners = np.repeat(np.arange(len(pictures)), np.diff(limits.astype(np.int64)))
+    owners = np.repeat(np.arange(len(pictures)), np.diff(limits).astype(np.int64))
     chosen = owners < rows
     found = dict(
         zip(

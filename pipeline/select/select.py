@@ -21,6 +21,8 @@ from pipeline.workspace import Counts, check_funnel
 if TYPE_CHECKING:
     import numpy as np
 
+Catalogue = dict[str, list[Any]]  # columns of signals/samples.parquet
+
 
 def select(config: SelectConfig, corpora: Sequence[str], encoder: str, run: Path, out: Path) -> Counts:
     """Write ``selection/``: verdicts, rejected samples, stored pairs, the split and the funnel.
@@ -64,7 +66,7 @@ def select(config: SelectConfig, corpora: Sequence[str], encoder: str, run: Path
         "in": len(catalogue["uid"]),
         "kept": len(members),
         "dropped": dict(sorted(dropped.items())),
-        **{split: number for split, number in sorted(Counter(splits).items())},
+        **dict(sorted(Counter(splits).items())),
     }
 
 
@@ -77,7 +79,7 @@ def funnel(run: Path, corpora: Sequence[str], uids: Sequence[str], drops: Mappin
     rows = Counter(reason for corpus in corpora for reason in _acquired(run / "raw" / corpus))
     succeeded = rows.pop(SUCCESS, 0)
     repeated = files.read_json(run / "signals/catalogue.json")["dropped"]
-    steps = [
+    steps: list[dict[str, Any]] = [
         {"step": "acquire", "in": succeeded + rows.total(), "kept": succeeded, "dropped": dict(sorted(rows.items()))},
         {"step": "measure", "in": succeeded, "kept": len(uids), "dropped": repeated},
     ]
@@ -87,8 +89,8 @@ def funnel(run: Path, corpora: Sequence[str], uids: Sequence[str], drops: Mappin
         steps.append(
             {"step": step, "in": before, "kept": before - reasons.total(), "dropped": dict(sorted(reasons.items()))}
         )
-    for step in steps:
-        check_funnel(step["step"], step)
+    for entry in steps:
+        check_funnel(entry["step"], entry)
     if steps[-1]["kept"] != len(uids) - len(drops):
         raise DataError(f"the funnel ends with {steps[-1]['kept']} samples, but {len(uids) - len(drops)} stayed")
     return steps
@@ -106,7 +108,7 @@ def _acquired(folder: Path) -> list[str]:
 
 def _duplicates(
     config: SelectConfig,
-    catalogue: dict[str, list[Any]],
+    catalogue: Catalogue,
     remaining: set[str],
     embeddings: Path,
     run: Path,
@@ -142,7 +144,7 @@ def _duplicates(
     return drops, pictures, near
 
 
-def _pictures(catalogue: dict[str, list[Any]], remaining: set[str], run: Path) -> list[Picture]:
+def _pictures(catalogue: Catalogue, remaining: set[str], run: Path) -> list[Picture]:
     """Return the distinct pictures of the remaining samples; those that could not be decoded are not among them."""
     columns = ["uid", "pixel_sha256", "phash", "entropy", "width", "height"]
     signals = read_columns(run / "signals/image.parquet", columns)
@@ -176,7 +178,7 @@ def _write_pairs(folder: Path, pictures: Sequence[Picture], pairs: Sequence[Pair
     write_table(folder / "pairs.parquet", columns)
 
 
-def _write_verdicts(folder: Path, catalogue: dict[str, list[Any]], drops: Mapping[str, Drop]) -> None:
+def _write_verdicts(folder: Path, catalogue: Catalogue, drops: Mapping[str, Drop]) -> None:
     """Write a verdict for every sample, and the rejected samples with their columns; pictures are not copied."""
     import pyarrow as pa
 
@@ -197,6 +199,6 @@ def _write_verdicts(folder: Path, catalogue: dict[str, list[Any]], drops: Mappin
     write_table(folder / "rejected/samples.parquet", table)
 
 
-def _members(catalogue: dict[str, list[Any]], drops: Mapping[str, Drop]) -> list[Member]:
+def _members(catalogue: Catalogue, drops: Mapping[str, Drop]) -> list[Member]:
     columns = [catalogue[name] for name in ("uid", "corpus", "group", "caption", "image_sha256")]
     return [Member(*values) for values in zip(*columns, strict=True) if values[0] not in drops]

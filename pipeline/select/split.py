@@ -2,8 +2,8 @@
 
 Groups become one component where they hold the same picture. A name is a group that is its own caption (a drawing's
 name); all samples with that caption belong to it, so that no name stands on both sides. Equal captions of stories
-("The end.") link nothing. A component goes where the hash of the seed and of its smallest group says: to validation, to
-test, or to training. Of a held-out corpus, what falls to training becomes the set ``test_style``: known names in a style
+("The end.") link nothing. A component goes where the hash of the seed and of its smallest group says: to validation,
+test or training. Of a held-out corpus, what falls to training becomes the set ``test_style``: known names in a style
 that has never been seen.
 """
 
@@ -85,7 +85,7 @@ def check_leaks(
     pixels: Mapping[str, str],
     near: Sequence[tuple[str, str]],
 ) -> None:
-    """Raise if training and another split share a picture, its pixels, a near-duplicate, or (but for style) a component.
+    """Raise if training and another split share a picture, its pixels, a near-duplicate or (but for style) a group.
 
     Args:
         pixels: hash of the decoded pixels by image hash.

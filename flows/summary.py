@@ -1,0 +1,34 @@
+"""The lines that a run ends with: the scores of the trained model beside the untrained one and chance."""
+
+from pathlib import Path
+from typing import Any
+
+from pipeline import files
+
+ROWS = ("trained", "reranked", "untrained", "chance")
+
+
+def score_lines(run: Path) -> list[str]:
+    """Return R@1 and R@10 of every evaluation set and direction, in per cent, with intervals where there are any."""
+    path = run / "reports" / "evaluation.json"
+    if not path.is_file():
+        return []
+    lines = []
+    for part in files.read_json(path)["sets"]:
+        for direction in part["directions"]:
+            where = f"{part['name']}, {direction['direction'].replace('_', ' ')}"
+            lines.append(f"{where} ({direction['queries']:,} queries, gallery {direction['gallery']:,})")
+            lines += [f"  {row['row']:<10} {_recalls(row)}" for row in direction["rows"] if row["row"] in ROWS]
+    return lines
+
+
+def _recalls(row: dict[str, Any]) -> str:
+    return "   ".join(f"R@{k} {_percent(row['recall'][k])}" for k in ("1", "10"))
+
+
+def _percent(recall: dict[str, Any]) -> str:
+    text = f"{100 * recall['value']:5.1f} %"
+    if recall["interval"] is None:
+        return text
+    low, high = (100 * end for end in recall["interval"])
+    return f"{text} [{low:.1f}, {high:.1f}]"
