@@ -63,8 +63,8 @@ def save_checkpoint(state: TrainState, identity: dict[str, Any], folder: Path) -
     data = weights_bytes(_tensors(state), {"state": files.canonical_json(header)})
     path = folder / f"{state.step:08d}-{files.sha256_bytes(data)[:DIGITS]}.safetensors"
     files.write_bytes(path, data)
-    for older in _checkpoints(folder)[KEPT:]:
-        older.unlink()
+    for other in [file for file in _checkpoints(folder) if file != path][KEPT - 1 :]:
+        other.unlink()
     return path
 
 

@@ -2,10 +2,10 @@
 
 from typing import NamedTuple
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from essen.config import FusionConfig
+from essen.towers.transformer import attend
 
 
 class Fused(NamedTuple):
@@ -33,9 +33,7 @@ class Attention(nn.Module):
         size = width // self.heads
         query = self.query(x).view(batch, length, self.heads, size).transpose(1, 2)
         key, value = self.key_value(context).view(batch, -1, 2, self.heads, size).permute(2, 0, 3, 1, 4)
-        allowed = None if context_mask is None else context_mask[:, None, None, :]
-        attended = F.scaled_dot_product_attention(query, key, value, attn_mask=allowed)
-        return self.norm(x + self.dropout(self.out(attended.transpose(1, 2).reshape(batch, length, width))))
+        return self.norm(x + self.dropout(self.out(attend(query, key, value, context_mask))))
 
 
 class FeedForward(nn.Module):

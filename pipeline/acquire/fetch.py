@@ -91,7 +91,7 @@ def _split(urls: Sequence[str], size: int) -> list[Sequence[str]]:
 
 def _fetch_part(urls: Sequence[str], source: UrlListSource, parts: Path, mirror: str) -> dict[str, Fetched] | Fetched:
     """Return what became of each URL of a part, or a failure to give to all of them if it stood still."""
-    folder = parts / files.digest(list(urls))[:32]
+    folder = parts / files.digest({"mirrored": bool(mirror), "urls": list(urls)})[:32]
     if folder.is_dir():
         return dict(_contents(folder, urls))
     message = ""

@@ -25,8 +25,11 @@ SIGNALS = {
     "sharpness": "float64",
     "pixel_sha256": "string",
     "phash": "string",
+    "thumbnail": "binary",
 }
 ANALYSED_SIDE = 128  # signals of larger pictures are measured on a copy of this longer side, so that they compare
+THUMBNAIL = 16  # side of the thumbnails by which duplicates are told apart
+VERSION = 2  # raised when a signal gets another meaning or a new one is added
 EDGE = 0.1  # a gradient of this share of the full range is an edge
 
 
@@ -78,7 +81,8 @@ def measure_picture(data: bytes) -> dict[str, Any]:
     ``entropy`` is that of the grey levels in bits (0 to 8), ``brightness`` the mean grey level (0 to 1),
     ``colourfulness`` the measure of Hasler and Süsstrunk (2003), ``edge_density`` the share of pixels on an edge,
     ``sharpness`` the variance of the Laplacian of grey levels in 0..1, ``pixel_sha256`` the hash of size and RGB
-    pixels, and ``phash`` the 64 bits of the perceptual hash in hex.
+    pixels, ``phash`` the 64 bits of the perceptual hash in hex, and ``thumbnail`` the 16 × 16 × 3 bytes of the picture
+    stretched to a square, each the mean of its cell.
     """
     import imagehash
     import numpy as np
@@ -105,6 +109,7 @@ def measure_picture(data: bytes) -> dict[str, Any]:
         "sharpness": _sharpness(light),
         "pixel_sha256": pixels,
         "phash": str(imagehash.phash(small)),
+        "thumbnail": picture.resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX).tobytes(),
     }
 
 

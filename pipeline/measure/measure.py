@@ -10,7 +10,7 @@ from pipeline.measure.caption import model_identity, write_caption_signals
 from pipeline.measure.catalogue import unique_images, write_catalogue
 from pipeline.measure.config import EmbedConfig, MeasureConfig
 from pipeline.measure.embed import EfficientNetLite0, embed_images, encoder_identity
-from pipeline.measure.image import write_image_signals
+from pipeline.measure.image import VERSION, write_image_signals
 from pipeline.measure.lexicon import lexicon_identity, write_lexicon_signals
 from pipeline.workspace import Counts
 
@@ -58,7 +58,7 @@ def measure_sources(config: MeasureConfig) -> dict[str, Any]:
     return {
         "caption": model_identity(config.spacy_model),
         "lexicon": lexicon_identity(),
-        "image": {"pillow": version("pillow"), "imagehash": version("imagehash"), "numpy": version("numpy")},
+        "image": {"version": VERSION, **{name: version(name) for name in ("pillow", "imagehash", "numpy")}},
     }
 
 

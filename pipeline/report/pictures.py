@@ -9,7 +9,7 @@ from pipeline.errors import DataError
 from pipeline.shards.picture import PictureError, decode_rgb, letterbox
 
 if TYPE_CHECKING:
-    from pipeline.shards.read import StagedSet, Stages
+    from pipeline.shards.read import ShardReader, StagedSet, Stages
 
 QUALITY = 82
 
@@ -33,13 +33,15 @@ def staged_pictures(part: "StagedSet", rows: list[int], side: int) -> list[str]:
     return [data_uri(reader.read(row), side) for row in rows]
 
 
-def staged_rows(stages: "Stages") -> dict[str, tuple["StagedSet", int]]:
-    """Return, for every uid of the evaluation sets, the set and the row where it lies."""
-    return {
-        uid: (part, row)
-        for part in stages.evaluation.values()
-        for row, uid in enumerate(part.table.column("uid").to_pylist())
-    }
+def held_out_pictures(stages: "Stages") -> "dict[str, tuple[ShardReader, int]]":
+    """Return, for every uid of the evaluation sets, a reader and the row where the encoded picture lies."""
+    from pipeline.shards.read import ShardReader
+
+    places = {}
+    for part in stages.evaluation.values():
+        reader = ShardReader(part)
+        places.update({uid: (reader, row) for row, uid in enumerate(part.table.column("uid").to_pylist())})
+    return places
 
 
 def raw_picture(run: Path, shard: str, offset: int, size: int, side: int) -> str:

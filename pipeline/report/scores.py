@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline import files
+from pipeline.errors import DataError
 from pipeline.report import figures
 from pipeline.report.config import ReportConfig
-from pipeline.report.pictures import staged_pictures, staged_rows
+from pipeline.report.pictures import data_uri, held_out_pictures
 
 if TYPE_CHECKING:
     from pipeline.shards.read import Stages
@@ -41,56 +42,84 @@ class Query:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Row:
+    """The scores of one model or control: by length of the list, and the median rank of the first correct item."""
+
+    label: str
+    recall: dict[str, dict[str, Any]]
+    median_rank: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """The scores of one held-out set in one direction.
+
+    Attributes:
+        split, name: of the set; the name is for people.
+        direction: for people.
+        from_text: whether texts are the queries.
+        queries, gallery: how many there are.
+        unit, units: what the bootstrap drew, and how many of them.
+        rows: by their key in the evaluation.
+    """
+
+    split: str
+    name: str
+    direction: str
+    from_text: bool
+    queries: int
+    gallery: int
+    unit: str
+    units: int
+    rows: dict[str, Row]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Scores:
     """All scores of a run.
 
     Attributes:
         model: the evaluation's record of the model.
         settings: seed, resamples and level of the intervals.
-        tables: one a set and direction: ``set``, ``direction``, ``queries``, ``gallery``, ``unit``, ``units`` and
-            ``rows`` of (label, recall by k, median rank).
-        reranked: whether there are rows for it.
+        tables: one a set and direction.
         headline: the table of every test set in the direction from text to pictures.
+        reranked: whether there are rows for it.
         wide, narrow: the comparison as ``<svg>`` for a screen and for a telephone.
         queries: sample queries by set.
     """
 
     model: dict[str, Any]
     settings: dict[str, Any]
-    tables: list[dict[str, Any]]
+    tables: list[Table]
+    headline: list[Table]
     reranked: bool
-    headline: list[dict[str, Any]]
     wide: str
     narrow: str
     queries: dict[str, list[Query]]
 
 
 def read_scores(config: ReportConfig, run: Path, stages: "Stages | None") -> Scores | None:
-    """Return the scores of a run, or None where nothing has been evaluated."""
+    """Return the scores of a run, or None where nothing has been evaluated.
+
+    Raises:
+        DataError: the evaluation is about other stages than those of the run.
+    """
     path = run / "reports/evaluation.json"
     if not path.is_file():
         return None
     evaluation = files.read_json(path)
+    if stages is not None and evaluation["stages"] != stages.digest:
+        raise DataError(f"{path} is about other stages than {stages.folder}; evaluate again")
     tables = [_table(entry, way) for entry in evaluation["sets"] for way in entry["directions"]]
-    panels = [_panel(table) for table in tables]
-    shown = {"wide": (1040, 2), "narrow": (350, 1)}
-    drawn = {
-        name: figures.svg(
-            f"scores-{name}",
-            "Retrieval scores with 95 % intervals beside their controls",
-            (width, 50 + PANEL_HEIGHT * -(-len(panels) // columns)),
-            figures.dots(panels, columns),
-        )
-        for name, (width, columns) in shown.items()
-    }
     return Scores(
         model=evaluation["model"],
         settings={key: evaluation[key] for key in ("seed", "resamples", "level")},
         tables=tables,
-        reranked=any("reranked" in table["by_row"] for table in tables),
         headline=_headline(tables),
+        reranked=any("reranked" in table.rows for table in tables),
+        wide=_plot("scores-wide", tables, width=1040, columns=2),
+        narrow=_plot("scores-narrow", tables, width=350, columns=1),
         queries=_queries(config, evaluation, stages) if stages is not None else {},
-        **drawn,
     )
 
 
@@ -100,53 +129,71 @@ def set_name(split: str) -> str:
     return known.get(split, split.replace("_", " "))
 
 
-def _table(entry: dict[str, Any], way: dict[str, Any]) -> dict[str, Any]:
-    rows = {row["row"]: {**row, "recall": _by_length(row["recall"])} for row in way["rows"]}
-    return {
-        **{key: way[key] for key in ("queries", "gallery", "unit", "units")},
-        "split": entry["name"],
-        "set": set_name(entry["name"]),
-        "direction": DIRECTIONS[way["direction"]],
-        "text_to_image": way["direction"] == "text_to_image",
-        "rows": [(label, rows[key]["recall"], rows[key]["median_rank"]) for key, label in ROWS.items() if key in rows],
-        "by_row": {key: rows[key]["recall"] for key in rows},
+def _table(entry: dict[str, Any], way: dict[str, Any]) -> Table:
+    found = {row["row"]: row for row in way["rows"]}
+    rows = {
+        key: Row(label=label, recall=_by_length(found[key]["recall"]), median_rank=found[key]["median_rank"])
+        for key, label in ROWS.items()
+        if key in found
     }
+    return Table(
+        split=entry["name"],
+        name=set_name(entry["name"]),
+        direction=DIRECTIONS[way["direction"]],
+        from_text=way["direction"] == "text_to_image",
+        rows=rows,
+        **{key: way[key] for key in ("queries", "gallery", "unit", "units")},
+    )
 
 
 def _by_length(recall: dict[str, Any]) -> dict[str, Any]:
     return {k: recall[k] for k in sorted(recall, key=int)}
 
 
-def _headline(tables: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    found = [table for table in tables if table["text_to_image"]]
-    tests = [table for table in found if table["split"] != "validation"]
+def _headline(tables: list[Table]) -> list[Table]:
+    found = [table for table in tables if table.from_text]
+    tests = [table for table in found if table.split != "validation"]
     return tests or found
 
 
-def _panel(table: dict[str, Any]) -> figures.Panel:
-    title = f"{table['set']}, {table['direction']}, of {table['gallery']:,}"
-    ends = ("1", max(table["rows"][0][1], key=int))
-    return figures.Panel(
-        title=title, rows=[(label, _dot(recall[ends[0]]), _dot(recall[ends[1]])) for label, recall, _ in table["rows"]]
-    )
+def _plot(name: str, tables: list[Table], *, width: int, columns: int) -> str:
+    panels = [
+        figures.Panel(
+            title=f"{table.name}, {table.direction}, of {table.gallery:,}",
+            rows=[(row.label, _dot(row.recall["1"]), _dot(row.recall["10"])) for row in table.rows.values()],
+        )
+        for table in tables
+    ]
+    height = 50 + PANEL_HEIGHT * -(-len(panels) // columns)
+    title = "Retrieval scores with their intervals beside their controls"
+    return figures.svg(name, title, (width, height), figures.dots(panels, columns))
 
 
 def _dot(score: dict[str, Any]) -> figures.Dot:
     low, high = score["interval"] or (None, None)
-    percent = [None if value is None else 100.0 * value for value in (low, high)]
-    return figures.Dot(value=100.0 * score["value"], low=percent[0], high=percent[1])
+    return figures.Dot(
+        value=100.0 * score["value"],
+        low=None if low is None else 100.0 * low,
+        high=None if high is None else 100.0 * high,
+    )
 
 
 def _queries(config: ReportConfig, evaluation: dict[str, Any], stages: "Stages") -> dict[str, list[Query]]:
-    places = staged_rows(stages)
-    queries: dict[str, list[Query]] = {}
-    for entry in evaluation["sets"]:
-        for example in entry["examples"]:
-            answers = []
-            for result in example["results"]:
-                part, row = places[result["uid"]]
-                picture = staged_pictures(part, [row], config.thumbnail)[0]
-                answers.append(Answer(picture=picture, correct=result["correct"]))
-            query = Query(caption=example["caption"], rank=example["rank"], answers=answers)
-            queries.setdefault(set_name(entry["name"]), []).append(query)
-    return queries
+    places = held_out_pictures(stages)
+
+    def answer(result: dict[str, Any]) -> Answer:
+        reader, row = places[result["uid"]]
+        return Answer(picture=data_uri(reader.read(row), config.thumbnail), correct=result["correct"])
+
+    return {
+        set_name(entry["name"]): [
+            Query(
+                caption=example["caption"],
+                rank=example["rank"],
+                answers=[answer(result) for result in example["results"]],
+            )
+            for example in entry["examples"]
+        ]
+        for entry in evaluation["sets"]
+        if entry["examples"]
+    }

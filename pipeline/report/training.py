@@ -53,8 +53,8 @@ def _training(config: ReportConfig, name: str, records: list[dict[str, Any]]) ->
         for key, label in LOSSES.items()
         if any(key in record for record in records)
     ]
-    stages = _boundaries(records)
-    short = [(step, name.removeprefix("stage ")) for step, name in stages]
+    short = _boundaries(records)
+    stages = [(step, "all stages" if stage == "all" else f"stage {stage}") for step, stage in short]
     return Training(
         name=name,
         steps=records[-1]["step"],
@@ -92,9 +92,9 @@ def _averaged(label: str, records: Sequence[dict[str, Any]], key: str, points: i
 
 
 def _boundaries(records: Sequence[dict[str, Any]]) -> list[tuple[float, str]]:
-    """Return the step at which each stage begins and what to write there."""
+    """Return the step at which each stage opens and its number; 0 in the metrics says that all stages are one."""
     begins: dict[int, float] = {}
     for record in records:
         if "stage" in record:
             begins.setdefault(record["stage"], record["step"])
-    return [(step, f"stage {stage}") for stage, step in begins.items()] if len(begins) > 1 else []
+    return [(step, str(stage or "all")) for stage, step in begins.items()] if len(begins) > 1 else []

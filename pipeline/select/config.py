@@ -58,12 +58,16 @@ class SafetyConfig(Config):
 class DuplicateConfig(Config):
     """When two pictures are one.
 
-    Embeddings alone would merge drawings that differ in the one detail that matters (the hands of a clock), perceptual
-    hashes alone those of one outline in several colours; near-duplicates agree in both.
+    Embeddings alone would merge drawings that differ in the one detail that matters (the hands of a clock, the tongue of
+    a dog), perceptual hashes those of one outline in several colours (a red and a brown heart). So near-duplicates agree
+    in both, and no place of the two pictures differs by much. See docs/duplicates.md for what each part changes.
     """
 
     cosine: float = Field(default=0.95, gt=0, le=1, description="least similarity of the embeddings")
     hamming: int = Field(default=4, ge=0, le=64, description="most bits in which the perceptual hashes differ")
+    difference: float = Field(
+        default=0.16, ge=0, le=1, description="most that any cell of the 16 × 16 thumbnails differs in any colour"
+    )
     floor: float = Field(default=0.9, gt=0, le=1, description="pairs from this similarity on are stored")
     blank_entropy: float = Field(default=0.5, ge=0, description="pictures below this entropy merge only if identical")
 

@@ -16,26 +16,49 @@ from pipeline.select.config import DuplicateConfig
 if TYPE_CHECKING:
     import numpy as np
 
+SLACK = 1e-4  # the search goes this far below the floor; each cosine is then computed again in double precision
+DECIMALS = 6  # of a cosine, so that it does not depend on the order in which a machine adds
+BLOCK = 4_096  # pairs at a time, for memory only
+
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """What decides whether two pictures are one: hash of the bytes, hash of the pixels, perceptual hash, entropy."""
+    """What decides whether two pictures are one.
+
+    Attributes:
+        sha256: of the bytes.
+        pixel_sha256: of the decoded pixels and their size.
+        phash: the bits of the perceptual hash.
+        entropy: of the grey levels, in bits.
+        pixels: width times height.
+        thumbnail: bytes of a small copy, of one length for all pictures.
+    """
 
     sha256: str
     pixel_sha256: str
     phash: int
     entropy: float
     pixels: int
+    thumbnail: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Two pictures that are close: rows into the list of pictures, cosine, differing bits, equality of the pixels."""
+    """Two pictures that are close.
+
+    Attributes:
+        first, second: rows into the list of pictures, `first` < `second`.
+        cosine: of their embeddings, to six decimals.
+        hamming: number of bits in which the perceptual hashes differ.
+        difference: the largest difference between the thumbnails, in any cell and colour; 0 to 1.
+        same_pixels: the decoded pictures are equal.
+    """
 
     first: int
     second: int
     cosine: float
     hamming: int
+    difference: float
     same_pixels: bool
 
 
@@ -65,31 +88,40 @@ def close_pairs(pictures: Sequence[Picture], vectors: "np.ndarray", floor: float
 
     index = faiss.IndexFlatIP(vectors.shape[1])
     index.add(vectors)
-    # One rounding step below the floor, as sums of the library and of numpy may differ in the last place.
-    limits, scores, rows = index.range_search(vectors, floor - 1e-6)
+    limits, _, rows = index.range_search(vectors, floor - SLACK)
     owners = np.repeat(np.arange(len(pictures)), np.diff(limits).astype(np.int64))
     chosen = owners < rows
-    found = dict(
-        zip(
-            zip(owners[chosen].tolist(), rows[chosen].tolist(), strict=True),
-            np.minimum(scores[chosen], 1.0).tolist(),
-            strict=True,
-        )
-    )
-    found |= dict.fromkeys(_equal_pixels(pictures), 1.0)
-    return [_pair(pictures, first, second, cosine) for (first, second), cosine in sorted(found.items())]
+    equal = _equal_pixels(pictures)
+    candidates = sorted(equal.union(zip(owners[chosen].tolist(), rows[chosen].tolist(), strict=True)))
+    thumbnails = np.frombuffer(b"".join(p.thumbnail for p in pictures), dtype=np.uint8).reshape(len(pictures), -1)
+    pairs = []
+    for start in range(0, len(candidates), BLOCK):
+        block = candidates[start : start + BLOCK]
+        cosines, differences = _compare(vectors, thumbnails, np.array(block))
+        for (first, second), cosine, difference in zip(block, cosines, differences, strict=True):
+            a, b, same = pictures[first], pictures[second], (first, second) in equal
+            if cosine >= floor or same:
+                pairs.append(Pair(first, second, cosine, (a.phash ^ b.phash).bit_count(), difference, same))
+    return pairs
 
 
-def _equal_pixels(pictures: Sequence[Picture]) -> list[tuple[int, int]]:
+def _equal_pixels(pictures: Sequence[Picture]) -> set[tuple[int, int]]:
     groups: dict[str, list[int]] = {}
     for row, picture in enumerate(pictures):
         groups.setdefault(picture.pixel_sha256, []).append(row)
-    return [(a, b) for rows in groups.values() for place, a in enumerate(rows) for b in rows[place + 1 :]]
+    return {(a, b) for rows in groups.values() for place, a in enumerate(rows) for b in rows[place + 1 :]}
 
 
-def _pair(pictures: Sequence[Picture], first: int, second: int, cosine: float) -> Pair:
-    a, b = pictures[first], pictures[second]
-    return Pair(first, second, cosine, (a.phash ^ b.phash).bit_count(), a.pixel_sha256 == b.pixel_sha256)
+def _compare(
+    vectors: "np.ndarray", thumbnails: "np.ndarray", block: "np.ndarray"
+) -> tuple[list[float], list[float]]:
+    """Return the cosines and the largest differences of a (P, 2) block of rows."""
+    import numpy as np
+
+    first, second = block.T
+    cosines = np.einsum("pd,pd->p", vectors[first].astype(np.float64), vectors[second].astype(np.float64))
+    apart = np.abs(thumbnails[first].astype(np.int16) - thumbnails[second]).max(axis=1, initial=0) / 255
+    return np.minimum(np.round(cosines, DECIMALS), 1.0).tolist(), np.round(apart, DECIMALS).tolist()
 
 
 def is_duplicate(config: DuplicateConfig, pictures: Sequence[Picture], pair: Pair) -> bool:
@@ -98,7 +130,9 @@ def is_duplicate(config: DuplicateConfig, pictures: Sequence[Picture], pair: Pai
         return True
     if min(pictures[pair.first].entropy, pictures[pair.second].entropy) < config.blank_entropy:
         return False
-    return pair.cosine >= config.cosine and pair.hamming <= config.hamming
+    return (
+        pair.cosine >= config.cosine and pair.hamming <= config.hamming and pair.difference <= config.difference
+    )
 
 
 def greedy_leader(config: DuplicateConfig, pictures: Sequence[Picture], pairs: Sequence[Pair]) -> dict[int, Partner]:

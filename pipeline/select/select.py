@@ -146,11 +146,11 @@ def _duplicates(
 
 def _pictures(catalogue: Catalogue, remaining: set[str], run: Path) -> list[Picture]:
     """Return the distinct pictures of the remaining samples; those that could not be decoded are not among them."""
-    columns = ["uid", "pixel_sha256", "phash", "entropy", "width", "height"]
+    columns = ["uid", "pixel_sha256", "phash", "entropy", "width", "height", "thumbnail"]
     signals = read_columns(run / "signals/image.parquet", columns)
     found = {
-        image: Picture(image, pixels, int(phash, 16), entropy, width * height)
-        for image, uid, pixels, phash, entropy, width, height in zip(
+        image: Picture(image, pixels, int(phash, 16), entropy, width * height, thumbnail)
+        for image, uid, pixels, phash, entropy, width, height, thumbnail in zip(
             catalogue["image_sha256"], *signals.values(), strict=True
         )
         if uid in remaining and pixels is not None
@@ -173,6 +173,7 @@ def _write_pairs(folder: Path, pictures: Sequence[Picture], pairs: Sequence[Pair
         "second": [pictures[pair.second].sha256 for pair in pairs],
         "cosine": [pair.cosine for pair in pairs],
         "hamming": [pair.hamming for pair in pairs],
+        "difference": [pair.difference for pair in pairs],
         "same_pixels": [pair.same_pixels for pair in pairs],
     }
     write_table(folder / "pairs.parquet", columns)

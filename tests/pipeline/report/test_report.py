@@ -220,6 +220,7 @@ def test_hostile_words_are_inert(run: Path, tmp_path: Path) -> None:
     order(CurriculumConfig(stages=("one",)), bad, bad)
     stage(StageConfig(image_size=32), bad, bad, workers=1)
     evaluation = files.read_json(run / "reports/evaluation.json")
+    evaluation["stages"] = files.read_json(bad / "stages/manifest.json")["sha256"]
     for entry in evaluation["sets"]:
         entry["examples"] = [{**example, "caption": HOSTILE[0]} for example in entry["examples"]]
     files.write_json(bad / "reports/evaluation.json", evaluation)
@@ -303,6 +304,14 @@ def test_no_picture_dropped_for_safety_is_ever_shown(run: Path, tmp_path: Path) 
     assert found is not None
     assert found.total == 6
     assert not {pair.dropped.caption for pair in found.pairs} & {"pink arc", "pink line"}
+
+
+def test_scores_of_other_stages_are_refused(run: Path, tmp_path: Path) -> None:
+    shutil.copytree(run, tmp_path / "run")
+    evaluation = files.read_json(run / "reports/evaluation.json")
+    files.write_json(tmp_path / "run/reports/evaluation.json", {**evaluation, "stages": "0" * 64})
+    with pytest.raises(DataError, match="about other stages"):
+        report(CONFIG, tmp_path / "run", tmp_path)
 
 
 def test_damaged_metrics_are_named(run: Path, tmp_path: Path) -> None:
