@@ -5,13 +5,22 @@ import os
 from pathlib import Path
 from typing import Any
 
+from essen.errors import EssenError
+
 
 class MetricsFile:
-    """Appends lines after the first `length` bytes of a file; what lies beyond is of a killed attempt and goes."""
+    """Appends lines after the first `length` bytes of a file; what lies beyond is of a killed attempt and goes.
+
+    Raises:
+        EssenError: the file is shorter than that.
+    """
 
     def __init__(self, path: Path, length: int) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file = path.open("ab")
+        if self._file.tell() < length:
+            self._file.close()
+            raise EssenError(f"{path} is shorter than its checkpoint says; remove the checkpoints to start again")
         self._file.truncate(length)
 
     def write(self, values: dict[str, Any]) -> None:

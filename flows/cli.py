@@ -148,6 +148,22 @@ def search(
 
 
 @app.command()
+def study(
+    file: Annotated[Path, typer.Argument(help="study file: arms, seeds and one score")],
+    runs: Annotated[Path, typer.Option(help="folder of run directories")] = Path("runs"),
+    mirror: MirrorOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Run arms × seeds on one curated corpus; print paired differences with 95 % intervals."""
+    from flows.study import run_study, table
+
+    results = run_study(file, runs, mirror.absolute() if mirror else None)
+    for line in table(results):
+        print(line)
+    _finish(as_json, results)
+
+
+@app.command()
 def corpora(as_json: JsonOption = False) -> None:
     """List the corpora that come with a card: licence, size, engine."""
     from pipeline.acquire.card import list_cards

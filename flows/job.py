@@ -34,7 +34,13 @@ class Job(Config):
 
     def surroundings(self) -> Surroundings:
         """Return what the steps are given besides the recipe."""
-        return Surroundings(run=self.run, mirror=self.mirror, progress=REPORTER.progress, interruption=INTERRUPTION)
+        return Surroundings(
+            run=self.run,
+            folder=self.recipe.parent,
+            mirror=self.mirror,
+            progress=REPORTER.progress,
+            interruption=INTERRUPTION,
+        )
 
     def steps(self, phases: tuple[str, ...]) -> list[Step]:
         """Return the steps of some phases, in order, no further than the last phase asked for."""

@@ -23,12 +23,14 @@ class Surroundings:
 
     Attributes:
         run: the run directory.
+        folder: the recipe's folder, from which the paths in it start.
         mirror: folder that a loopback server offers in place of the original hosts, or None.
         progress: called with the steps done, their number and some values, during long work.
         interruption: tells training that it is to stop at the next batch.
     """
 
     run: Path
+    folder: Path
     mirror: Path | None = None
     progress: Callable[[int, int, dict[str, float]], None] = lambda *_: None
     interruption: Interruption = field(default_factory=Interruption)
@@ -46,7 +48,6 @@ def plan(recipe: Recipe, around: Surroundings) -> list[Step]:
 
 def curation(recipe: Recipe, around: Surroundings) -> list[Step]:
     """Return the steps from the corpora to the staged shards and their card."""
-    from pipeline.acquire.card import load_card
     from pipeline.cards.config import CardConfig
     from pipeline.cards.datacard import write_cards
     from pipeline.curriculum.order import order
@@ -56,7 +57,7 @@ def curation(recipe: Recipe, around: Surroundings) -> list[Step]:
     from pipeline.shards.stage import stage
 
     run = around.run
-    cards = [load_card(entry.card) for entry in recipe.corpora]
+    cards = [entry.load_card(around.folder) for entry in recipe.corpora]
     acquired = [_acquire(entry, around) for entry in recipe.corpora]
     sources = tuple(step.name for step in acquired)
     corpora = [card.name for card in cards]
@@ -180,10 +181,9 @@ def report_step(recipe: Recipe, around: Surroundings) -> Step:
 
 def _acquire(entry: CorpusEntry, around: Surroundings) -> Step:
     from pipeline.acquire.acquire import acquire, source_params
-    from pipeline.acquire.card import load_card
 
-    card = load_card(entry.card)
-    options = entry.options(around.mirror)
+    card = entry.load_card(around.folder)
+    options = entry.options(around.folder, around.mirror)
     return Step(
         name=f"acquire-{card.name}",
         function=lambda out: acquire(card, options, out),

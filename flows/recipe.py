@@ -12,6 +12,7 @@ import yaml
 from pydantic import Field
 
 from essen.config import EvaluateConfig, ModelConfig, TrainConfig
+from pipeline.acquire.card import Card, load_card
 from pipeline.acquire.options import AcquireOptions
 from pipeline.config import Config, explain
 from pipeline.curriculum.config import CurriculumConfig
@@ -28,12 +29,21 @@ RECIPES = Path(__file__).parent / "recipes"
 class CorpusEntry(AcquireOptions):
     """A corpus of the recipe: its data card, and how much of it."""
 
-    card: str = Field(description="name of a card in data_cards/, or a path to one's own")
+    card: str = Field(description="name of a card in data_cards/, or a path to one's own, from the recipe's folder")
 
-    def options(self, mirror: Path | None) -> AcquireOptions:
-        """Return what acquisition needs to know, with the mirror of the command line where the recipe names none."""
-        values = self.model_dump(exclude={"card"})
-        return AcquireOptions(**{**values, "mirror": self.mirror or mirror})
+    def load_card(self, folder: Path) -> Card:
+        """Return the corpus's card; a path is relative to `folder`."""
+        return load_card(folder / self.card if self.card.endswith(".md") else self.card)
+
+    def options(self, folder: Path, mirror: Path | None) -> AcquireOptions:
+        """Return what acquisition needs to know: paths from `folder`, the given mirror where the recipe names none."""
+        return AcquireOptions(
+            mirror=folder / self.mirror if self.mirror else mirror,
+            list=folder / self.list if self.list else None,
+            workers=self.workers,
+            limit=self.limit,
+            min_success_rate=self.min_success_rate,
+        )
 
 
 class Recipe(Config):
@@ -71,7 +81,7 @@ def load_recipe(path: Path, overrides: Iterable[str] = ()) -> Recipe:
     """Read and validate a recipe.
 
     Args:
-        path: the YAML file; relative paths in it are relative to its folder.
+        path: the YAML file.
         overrides: ``a.b=value`` with the value in YAML, applied in order.
 
     Raises:

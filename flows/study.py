@@ -60,8 +60,13 @@ def load_study(path: Path) -> Study:
     return study
 
 
-def run_study(path: Path, runs: Path) -> dict[str, Any]:
+def run_study(path: Path, runs: Path, mirror: Path | None = None) -> dict[str, Any]:
     """Run what is missing of a study and write ``results.json`` below ``runs/studies/<name>``.
+
+    Args:
+        path: the study file.
+        runs: folder of run directories; the recipe's curation is found or made in ``runs/<recipe>``.
+        mirror: as for a run.
 
     Returns:
         The results: the scores of every cell and, for each arm, the paired difference from the first arm.
@@ -69,7 +74,7 @@ def run_study(path: Path, runs: Path) -> dict[str, Any]:
     study = load_study(path)
     local = path.parent / study.recipe
     recipe = local if local.is_file() else find_recipe(study.recipe)
-    curated = Job(recipe=recipe.absolute(), run=(runs / recipe.stem).absolute(), until="card")
+    curated = Job(recipe=recipe.absolute(), run=(runs / recipe.stem).absolute(), mirror=mirror, until="card")
     curated.begin()
     for step in curated.steps(CURATE):
         do_step(step, curated.run)
@@ -134,3 +139,18 @@ def differences(scores: Mapping[str, Sequence[float]]) -> dict[str, dict[str, fl
             "high": None if half is None else mean + half,
         }
     return found
+
+
+def table(results: Mapping[str, Any]) -> list[str]:
+    """Return a study's results as lines: the scores of every arm, then the paired differences, in per cent."""
+    score = results["study"]["score"]
+    lines = [results["study"]["question"], f"R@{score['k']}, {score['direction']}, {score['set']}, in per cent:"]
+    for arm, values in results["scores"].items():
+        mean = math.fsum(values) / len(values)
+        lines.append(f"  {arm:<16} {100 * mean:5.1f}   seeds: {'  '.join(f'{100 * value:.1f}' for value in values)}")
+    for arm, found in results["differences"].items():
+        interval = "one seed: no interval"
+        if found["low"] is not None:
+            interval = f"95 % interval [{100 * found['low']:+.1f}, {100 * found['high']:+.1f}], {found['n']} seeds"
+        lines.append(f"  {arm} − {next(iter(results['scores']))}: {100 * found['mean']:+.1f}   {interval}")
+    return lines

@@ -4,8 +4,7 @@ import difflib
 import functools
 import operator
 from collections.abc import Sequence
-from types import UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -56,6 +55,8 @@ def _walk(model: type[BaseModel], places: Sequence[str]) -> tuple[list[str], lis
             models = tagged
             continue
         path.append(place)
+        if place.isdigit():  # the place in a list, whose entries' models have been found already
+            continue
         fields = [m.model_fields[place] for m in models if place in m.model_fields]
         inner = [m for field in fields for m in _models_in(field.annotation)]
         if not inner:
@@ -65,14 +66,10 @@ def _walk(model: type[BaseModel], places: Sequence[str]) -> tuple[list[str], lis
 
 
 def _models_in(annotation: Any) -> list[type[BaseModel]]:
-    """Return the models that an annotation allows: itself, or the members of a union."""
+    """Return the models that an annotation allows: itself, the members of a union, the entries of a list."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
-    if get_origin(annotation) is Annotated:
-        return _models_in(get_args(annotation)[0])
-    if get_origin(annotation) in (Union, UnionType):
-        return [model for member in get_args(annotation) for model in _models_in(member)]
-    return []
+    return [model for member in get_args(annotation) for model in _models_in(member)]
 
 
 def _tags(field: Any) -> tuple[Any, ...]:

@@ -165,7 +165,7 @@ def encode_file(encoder: Encoder, path: Path) -> "np.ndarray":
         picture = decode_rgb(path.read_bytes())
     except (OSError, PictureError) as error:
         raise ConfigError(f"{path} cannot be used as a picture: {error}") from None
-    return encoder.encode_images(np.asarray(letterbox(picture, encoder.image_size))[None])
+    return encoder.encode_images(np.stack([np.asarray(letterbox(picture, encoder.image_size))]))
 
 
 def contact_sheet(run: Path, hits: list[Hit], path: Path, *, columns: int = 6) -> None:

@@ -16,44 +16,46 @@ class Fused(NamedTuple):
 
 
 class Attention(nn.Module):
-    """Multi-head attention with its residual and a LayerNorm behind it (post-norm): 4h² + 6h parameters."""
+    """Multi-head attention behind a LayerNorm (pre-norm), added to what came in: 4h² + 6h parameters."""
 
     def __init__(self, width: int, heads: int, dropout: float) -> None:
         super().__init__()
         self.heads = heads
+        self.norm = nn.LayerNorm(width)
         self.query = nn.Linear(width, width)
         self.key_value = nn.Linear(width, 2 * width)
         self.out = nn.Linear(width, width)
         self.dropout = nn.Dropout(dropout)
-        self.norm = nn.LayerNorm(width)
 
     def forward(self, x: Tensor, context: Tensor, context_mask: Tensor | None) -> Tensor:
         """Return (B, L, h): tokens `x` (B, L, h) after attending to the real tokens of `context` (B, M, h)."""
         batch, length, width = x.shape
         size = width // self.heads
-        query = self.query(x).view(batch, length, self.heads, size).transpose(1, 2)
-        key, value = self.key_value(context).view(batch, -1, 2, self.heads, size).permute(2, 0, 3, 1, 4)
-        return self.norm(x + self.dropout(self.out(attend(query, key, value, context_mask))))
+        query = self.query(self.norm(x)).view(batch, length, self.heads, size).transpose(1, 2)
+        key_value = self.key_value(self.norm(context)).view(batch, -1, 2, self.heads, size)
+        key, value = key_value.permute(2, 0, 3, 1, 4)
+        return x + self.dropout(self.out(attend(query, key, value, context_mask)))
 
 
 class FeedForward(nn.Module):
-    """Two linear maps around a GELU, with residual and post-norm: 8h² + 7h parameters."""
+    """Two linear maps around a GELU behind a LayerNorm, added to what came in: 8h² + 7h parameters."""
 
     def __init__(self, width: int, dropout: float) -> None:
         super().__init__()
+        self.norm = nn.LayerNorm(width)
         self.inner = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
         self.dropout = nn.Dropout(dropout)
-        self.norm = nn.LayerNorm(width)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return tokens of the same shape."""
-        return self.norm(x + self.dropout(self.inner(x)))
+        return x + self.dropout(self.inner(self.norm(x)))
 
 
 class CrossLayer(nn.Module):
     """Cross-attention both ways from the streams as they came in, then self-attention, then feed-forward.
 
-    The cross-attention is one weight set for both directions; the rest is separate. 28h² + 32h parameters.
+    The cross-attention is one weight set for both directions; the rest is separate. 28h² + 32h parameters. Unlike
+    LXMERT's, the norms stand before each part: behind it, training from scratch at a high rate does not start.
     """
 
     def __init__(self, width: int, heads: int, dropout: float = 0.0) -> None:
@@ -74,11 +76,13 @@ class CrossLayer(nn.Module):
 
 
 class CrossFusion(nn.Module):
-    """A stack of cross layers over both streams."""
+    """A stack of cross layers over both streams, and a last norm for each: 4h parameters more."""
 
     def __init__(self, config: FusionConfig, dropout: float = 0.0) -> None:
         super().__init__()
         self.layers = nn.ModuleList(CrossLayer(config.width, config.heads, dropout) for _ in range(config.layers))
+        self.text_norm = nn.LayerNorm(config.width)
+        self.image_norm = nn.LayerNorm(config.width)
 
     def forward(self, text: Tensor, image: Tensor, text_mask: Tensor) -> Fused:
         """Return both streams after all layers.
@@ -91,4 +95,4 @@ class CrossFusion(nn.Module):
         fused = Fused(text, image)
         for layer in self.layers:
             fused = layer(fused.text, fused.image, text_mask)
-        return fused
+        return Fused(text=self.text_norm(fused.text), image=self.image_norm(fused.image))

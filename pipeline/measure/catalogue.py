@@ -17,7 +17,7 @@ CATALOGUE_COLUMNS = (*COLUMNS, "category", "ext", "raw_shard", "raw_offset", "ra
 
 
 def write_catalogue(raw: Mapping[str, Path], path: Path, *, max_characters: int) -> Counts:
-    """Write ``samples.parquet`` of some raw corpora, sorted by uid.
+    """Write ``samples.parquet`` of some raw corpora, sorted by uid, and beside it ``rejected.parquet``, in order.
 
     Where two rows are the same picture with the same caption, the earlier corpus and the earlier row keep it.
 
@@ -30,7 +30,7 @@ def write_catalogue(raw: Mapping[str, Path], path: Path, *, max_characters: int)
         Counts with ``in``, ``kept`` and ``dropped`` by ``empty_caption``, ``caption_too_long`` and ``repeated_pair``.
     """
     kept: dict[str, dict[str, Any]] = {}
-    dropped: Counter[str] = Counter()
+    rejected: list[dict[str, Any]] = []
     total = 0
     for corpus, folder in raw.items():
         for row in _raw_rows(corpus, folder):
@@ -39,11 +39,14 @@ def write_catalogue(raw: Mapping[str, Path], path: Path, *, max_characters: int)
             if not reason and row["uid"] in kept:
                 reason = "repeated_pair"
             if reason:
-                dropped[reason] += 1
+                rejected.append({**row, "reason": reason})
             else:
                 kept[row["uid"]] = row
     rows = [kept[uid] for uid in sorted(kept)]
     write_table(path, {column: [row[column] for row in rows] for column in CATALOGUE_COLUMNS})
+    columns = (*CATALOGUE_COLUMNS, "reason")
+    write_table(path.with_name("rejected.parquet"), {column: [row[column] for row in rejected] for column in columns})
+    dropped = Counter(row["reason"] for row in rejected)
     return {"in": total, "kept": len(rows), "dropped": dict(sorted(dropped.items()))}
 
 

@@ -58,9 +58,9 @@ class SafetyConfig(Config):
 class DuplicateConfig(Config):
     """When two pictures are one.
 
-    Embeddings alone would merge drawings that differ in the one detail that matters (the hands of a clock, the tongue of
-    a dog), perceptual hashes those of one outline in several colours (a red and a brown heart). So near-duplicates agree
-    in both, and no place of the two pictures differs by much. See docs/duplicates.md for what each part changes.
+    Embeddings alone would merge drawings that differ in the one detail that matters (the hands of a clock, the tongue
+    of a dog), perceptual hashes those of one outline in several colours (a red and a brown heart). So near-duplicates
+    agree in both, and no place of the two pictures differs by much.
     """
 
     cosine: float = Field(default=0.95, gt=0, le=1, description="least similarity of the embeddings")
@@ -83,7 +83,7 @@ class SplitConfig(Config):
 
     validation: float = Field(default=0.05, ge=0, lt=1, description="share of the groups")
     test: float = Field(default=0.1, ge=0, lt=1, description="share of the groups")
-    held_out: str = Field(default="", description="corpus that never trains; of known groups it is the set test_style")
+    held_out: str = Field(default="", description="never trains; what it shows of known names is the set test_style")
     test_sets: dict[str, str] = Field(default={}, description="name of the test set by corpus [test_names]")
     seed: int = Field(default=0, ge=0, description="another seed is another split")
 

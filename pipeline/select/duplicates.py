@@ -112,9 +112,7 @@ def _equal_pixels(pictures: Sequence[Picture]) -> set[tuple[int, int]]:
     return {(a, b) for rows in groups.values() for place, a in enumerate(rows) for b in rows[place + 1 :]}
 
 
-def _compare(
-    vectors: "np.ndarray", thumbnails: "np.ndarray", block: "np.ndarray"
-) -> tuple[list[float], list[float]]:
+def _compare(vectors: "np.ndarray", thumbnails: "np.ndarray", block: "np.ndarray") -> tuple[list[float], list[float]]:
     """Return the cosines and the largest differences of a (P, 2) block of rows."""
     import numpy as np
 
@@ -130,9 +128,7 @@ def is_duplicate(config: DuplicateConfig, pictures: Sequence[Picture], pair: Pai
         return True
     if min(pictures[pair.first].entropy, pictures[pair.second].entropy) < config.blank_entropy:
         return False
-    return (
-        pair.cosine >= config.cosine and pair.hamming <= config.hamming and pair.difference <= config.difference
-    )
+    return pair.cosine >= config.cosine and pair.hamming <= config.hamming and pair.difference <= config.difference
 
 
 def greedy_leader(config: DuplicateConfig, pictures: Sequence[Picture], pairs: Sequence[Pair]) -> dict[int, Partner]:

@@ -84,9 +84,8 @@ def unsafe_heading(caption: str, lemmas: Sequence[str], headings: Sequence[str])
         rest = words
         for phrase in heading.harmless:
             rest = _without(rest, phrase)
-        found = {*_phrases(rest, 4)}
-        if rest == words:
-            found |= {(lemma,) for lemma in lemmas}
+        taken_out = Counter(words) - Counter(rest)
+        found = _phrases(rest, 4) | {(lemma,) for lemma in lemmas if lemma not in taken_out}
         if found & heading.words:
             return name
     return ""

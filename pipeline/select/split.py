@@ -1,17 +1,18 @@
-"""Who trains and who is asked: whole groups, linked where they share a picture or a name, and a check for leaks.
+"""Who trains and who is asked: whole groups, linked where they share a picture or a caption, and a check for leaks.
 
-Groups become one component where they hold the same picture. A name is a group that is its own caption (a drawing's
-name); all samples with that caption belong to it, so that no name stands on both sides. Equal captions of stories
-("The end.") link nothing. A component goes where the hash of the seed and of its smallest group says: to validation,
-test or training. Of a held-out corpus, what falls to training becomes the set ``test_style``: known names in a style
-that has never been seen.
+Groups become one component where they hold the same picture or the same words: the same name in two styles, the same
+story in two versions. A component goes where the hash of the seed and of its smallest group says: to validation, test
+or training; one that chains several groups into more than the share that is asked for trains. Of a held-out corpus,
+what falls to training becomes the set ``test_style``: known names in a style that has never been seen.
 """
 
 import hashlib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pipeline.errors import ConfigError, DataError
+from pipeline.measure.caption import words_of
 from pipeline.select.config import SplitConfig
 
 TRAIN, VALIDATION, TEST, STYLE = "train", "validation", "test_names", "test_style"
@@ -34,14 +35,11 @@ def components(members: Sequence[Member]) -> list[str]:
     from scipy.sparse.csgraph import connected_components
 
     groups = sorted({member.group for member in members})
-    names = {m.caption.casefold() for m in members if m.caption.casefold() == m.group.casefold()}
     nodes: dict[tuple[str, str], int] = {("group", group): row for row, group in enumerate(groups)}
     edges = []
     for member in members:
         own = nodes["group", member.group]
-        links = [("picture", member.image_sha256)]
-        if member.caption.casefold() in names:
-            links.append(("name", member.caption.casefold()))
+        links = (("picture", member.image_sha256), ("caption", same_words(member.caption)))
         edges += [(own, nodes.setdefault(link, len(nodes))) for link in links]
     rows, columns = zip(*edges, strict=True)
     graph = coo_matrix(([1] * len(edges), (rows, columns)), shape=(len(nodes), len(nodes)))
@@ -52,8 +50,16 @@ def components(members: Sequence[Member]) -> list[str]:
     return [first[labels[nodes["group", member.group]]] for member in members]
 
 
+def same_words(caption: str) -> str:
+    """Return what two captions have in common that say the same: the words, without case and punctuation."""
+    return " ".join(words_of(caption)) or caption.casefold()
+
+
 def assign(config: SplitConfig, members: Sequence[Member], component: Sequence[str]) -> list[str]:
     """Return each sample's split.
+
+    Of the held-out corpus, a component that no other corpus has is asked as unknown names, since nothing teaches them;
+    and a picture that another corpus has, too, is of no style of its own and goes with its component.
 
     Raises:
         ConfigError: the held-out corpus is not there.
@@ -62,16 +68,33 @@ def assign(config: SplitConfig, members: Sequence[Member], component: Sequence[s
         raise ConfigError(
             f"select.split.held_out: no sample of a corpus {config.held_out} is left; name one of corpora"
         )
-    return [_split(config, member, name) for member, name in zip(members, component, strict=True)]
+    taught = {name for m, name in zip(members, component, strict=True) if m.corpus != config.held_out}
+    shared = {member.image_sha256 for member in members if member.corpus != config.held_out}
+    chained = _chained(config, members, component)
+    splits = []
+    for member, name in zip(members, component, strict=True):
+        split = TRAIN if name in chained else _drawn(config, name)
+        if split == TRAIN and name not in taught:
+            split = TEST
+        elif split == TRAIN and member.corpus == config.held_out and member.image_sha256 not in shared:
+            split = STYLE
+        splits.append(config.test_sets.get(member.corpus, TEST) if split == TEST else split)
+    return splits
 
 
-def _split(config: SplitConfig, member: Member, component: str) -> str:
+def _drawn(config: SplitConfig, component: str) -> str:
     place = _unit_interval(f"{config.seed}:{component}")
     if place < config.test:
-        return config.test_sets.get(member.corpus, TEST)
-    if place < config.test + config.validation:
-        return VALIDATION
-    return STYLE if member.corpus == config.held_out else TRAIN
+        return TEST
+    return VALIDATION if place < config.test + config.validation else TRAIN
+
+
+def _chained(config: SplitConfig, members: Sequence[Member], component: Sequence[str]) -> set[str]:
+    """Return the components of several groups with more samples than the larger of the shares that are asked."""
+    samples = Counter(component)
+    groups = Counter(name for name, _ in {(name, m.group) for m, name in zip(members, component, strict=True)})
+    limit = max(config.test, config.validation) * len(members)
+    return {name for name, number in samples.items() if number > limit and groups[name] > 1}
 
 
 def _unit_interval(text: str) -> float:
@@ -85,7 +108,7 @@ def check_leaks(
     pixels: Mapping[str, str],
     near: Sequence[tuple[str, str]],
 ) -> None:
-    """Raise if training and another split share a picture, its pixels, a near-duplicate or (but for style) a group.
+    """Raise if training and another split share a picture or a near-duplicate or, but for style, a group or a caption.
 
     Args:
         pixels: hash of the decoded pixels by image hash.
@@ -99,6 +122,7 @@ def check_leaks(
         side = sides.setdefault(member.image_sha256, set())
         side.add("train" if split == TRAIN else "asked")
     both = {"train", "asked"}
+    words = [same_words(member.caption) for member in members]
     by_pixels: dict[str, set[str]] = {}
     for image, side in sides.items():
         by_pixels.setdefault(pixels.get(image, image), set()).update(side)
@@ -107,6 +131,7 @@ def check_leaks(
         ("pixels of pictures", sum(side == both for side in by_pixels.values())),
         ("near-duplicates", sum((sides.get(a, set()) | sides.get(b, set())) == both for a, b in near)),
         ("groups", len(_of(component, splits, {TRAIN}) & _of(component, splits, set(splits) - {TRAIN, STYLE}))),
+        ("captions", len(_of(words, splits, {TRAIN}) & _of(words, splits, set(splits) - {TRAIN, STYLE}))),
     ]
     for what, number in crossing:
         if number:

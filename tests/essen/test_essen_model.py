@@ -33,7 +33,7 @@ def test_the_whole_model_has_the_parameters_of_its_closed_form(model: Essen, tin
     h, v, t, e, vocabulary = tiny_model.fusion.width, 16, 16, 32, 300
     towers = sum(p.numel() for tower in (model.vision, model.text) for p in tower.parameters())
     joint = (v * e + e) + (t * e + e) + 1
-    fusion = (v * h + h) + (t * h + h) + 2 * h + 28 * h**2 + 32 * h + 2 * (h**2 + h)
+    fusion = (v * h + h) + (t * h + h) + 2 * h + 28 * h**2 + 32 * h + 4 * h + 2 * (h**2 + h)
     heads = 2 * h + 1 + (h**2 + h) + 2 * h + (h * vocabulary + vocabulary)
     assert sum(p.numel() for p in model.parameters()) == towers + joint + fusion + heads
 

@@ -40,7 +40,7 @@ def test_help_and_imports_stay_light(tmp_path: Path) -> None:
     ("arguments", "code", "words"),
     [
         (["run", "no-such"], 2, ("no-such", "first-words")),
-        (["run"], 2, ("RECIPE",)),
+        (["run"], 2, ("recipe",)),
         (["rum", "first-words"], 2, ("rum",)),
         (["run", "first-words", "--engine", "dusk"], 2, ("dusk", "local")),
         (["run", "first-words", "--set", "train.stepz=3"], 2, ("train.stepz", "steps")),

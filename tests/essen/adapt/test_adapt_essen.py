@@ -31,11 +31,11 @@ def test_text_tower_in_closed_form(model: Essen) -> None:
     assert select_parameters(model.text, "biases").num_trainable == layers * 11 * h + h
 
 
-def test_fusion_in_closed_form(model: Essen) -> None:
+def test_fusion_layers_in_closed_form(model: Essen) -> None:
     h, layers = model.config.fusion.width, model.config.fusion.layers
-    assert select_parameters(model.fusion, "normalisation").num_trainable == layers * 10 * h
-    assert select_parameters(model.fusion, "biases").num_trainable == layers * 27 * h
-    assert select_parameters(model.fusion, "full").num_trainable == layers * (28 * h * h + 32 * h)
+    assert select_parameters(model.fusion.layers, "normalisation").num_trainable == layers * 10 * h
+    assert select_parameters(model.fusion.layers, "biases").num_trainable == layers * 27 * h
+    assert select_parameters(model.fusion.layers, "full").num_trainable == layers * (28 * h * h + 32 * h)
 
 
 def test_vision_stages_in_closed_form(model: Essen) -> None:

@@ -13,7 +13,7 @@ def test_a_cross_layer_has_28h2_32h_parameters(width: int) -> None:
 
 def test_six_layers_at_width_256_are_eleven_million() -> None:
     fusion = CrossFusion(FusionConfig(width=256, layers=6))
-    assert sum(parameter.numel() for parameter in fusion.parameters()) == 11_059_200
+    assert sum(parameter.numel() for parameter in fusion.layers.parameters()) == 11_059_200
 
 
 def test_padding_changes_nothing() -> None:

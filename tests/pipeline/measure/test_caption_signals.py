@@ -63,7 +63,14 @@ def test_a_caption_without_a_noun_has_no_head(nlp: Language) -> None:
 
 
 def test_words_are_counted_without_punctuation() -> None:
-    assert words_of("“Don't!” said Mother-Hen — twice, 3 times.") == ["don't", "said", "mother-hen", "twice", "3", "times"]
+    assert words_of("“Don't!” said Mother-Hen — twice, 3 times.") == [
+        "don't",
+        "said",
+        "mother-hen",
+        "twice",
+        "3",
+        "times",
+    ]
     assert plain_signals("a red ball!") == {"tokens": 3, "characters": 11, "mean_word_length": pytest.approx(8 / 3)}
     assert plain_signals("…")["tokens"] == 0
 

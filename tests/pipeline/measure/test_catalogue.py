@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from measure_helpers import corpus, picture, row
+from real_pictures import corpus, picture, row
 
 from pipeline.files import sha256_bytes
 from pipeline.measure.catalogue import CATALOGUE_COLUMNS, unique_images, write_catalogue
@@ -36,6 +36,8 @@ def test_a_pair_in_two_corpora_stays_in_the_first_of_the_recipe(tmp_path: Path) 
     path = tmp_path / "samples.parquet"
     counts = write_catalogue(raw, path, max_characters=100)
     assert counts == {"in": 7, "kept": 3, "dropped": {"repeated_pair": 4}}
+    rejected = read_columns(tmp_path / "rejected.parquet", ["caption", "corpus", "reason"])
+    assert sorted(rejected["corpus"]) == ["a", "a", "a", "z"] and set(rejected["reason"]) == {"repeated_pair"}
     assert sorted(zip(*read_columns(path, ["caption", "corpus"]).values(), strict=True)) == [
         ("a cat", "z"),
         ("a cat", "z"),
@@ -49,6 +51,14 @@ def test_captions_that_say_nothing_are_dropped(tmp_path: Path, caption: str) -> 
     counts = write_catalogue({"a": raw}, tmp_path / "samples.parquet", max_characters=100)
     assert counts == {"in": 2, "kept": 1, "dropped": {"empty_caption": 1}}
     assert read_columns(tmp_path / "samples.parquet")["caption"] == ["nan bread"]
+
+
+def test_long_captions_are_dropped_before_anything_reads_them(tmp_path: Path) -> None:
+    long = "word " * 250_000
+    raw = corpus(tmp_path, "a", [row(long, picture(1)), row("x" * 100, picture(1)), row("x" * 101, picture(1))])
+    counts = write_catalogue({"a": raw}, tmp_path / "samples.parquet", max_characters=100)
+    assert counts == {"in": 3, "kept": 1, "dropped": {"caption_too_long": 2}}
+    assert read_columns(tmp_path / "rejected.parquet")["reason"] == ["caption_too_long"] * 2
 
 
 def test_rows_that_were_not_fetched_are_no_samples(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from measure_helpers import corpus, encoded, picture, row
+from real_pictures import corpus, encoded, picture, row
 
 from pipeline.errors import DataError
 from pipeline.files import read_json, write_json
@@ -105,5 +105,3 @@ def test_pictures_that_cannot_be_decoded_have_no_vector(tmp_path: Path) -> None:
     raw = corpus(tmp_path, "a", [row("a cat", picture(1)), row("broken", b"no picture")])
     write_catalogue({"a": raw}, tmp_path / "signals/samples.parquet", max_characters=100)
     assert embed(EmbedConfig(image_size=32), tmp_path, tmp_path) == {"pictures": 2, "vectors": 1}
-
-

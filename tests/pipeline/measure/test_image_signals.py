@@ -1,13 +1,14 @@
 """What is measured of a picture, against pictures whose values are known."""
 
 import hashlib
+import io
 from pathlib import Path
 
 import imagehash
 import numpy as np
 import pytest
-from measure_helpers import corpus, encoded, picture, row
 from PIL import Image
+from real_pictures import corpus, encoded, picture, row
 
 from pipeline.files import sha256_file
 from pipeline.measure.catalogue import unique_images, write_catalogue
@@ -63,6 +64,14 @@ def test_the_pixel_hash_sees_through_the_file_format_but_not_through_the_size() 
     assert measure_picture(wide)["pixel_sha256"] != measure_picture(tall)["pixel_sha256"]
 
 
+def test_the_thumbnail_is_the_mean_of_each_cell() -> None:
+    pixels = np.zeros((32, 64, 3), dtype=np.uint8)
+    pixels[:16, :32] = (200, 100, 50)
+    cells = np.frombuffer(measure_picture(encoded(Image.fromarray(pixels)))["thumbnail"], np.uint8).reshape(16, 16, 3)
+    assert (cells[:8, :8] == (200, 100, 50)).all()
+    assert (cells[8:] == 0).all() and (cells[:, 8:] == 0).all()
+
+
 def test_a_transparent_drawing_is_measured_on_white() -> None:
     clear = Image.new("RGBA", (40, 40), (0, 0, 0, 0))
     assert measure_picture(encoded(clear))["brightness"] == pytest.approx(1.0)
@@ -90,9 +99,7 @@ def test_rows_follow_the_catalogue_and_the_bytes_do_not_depend_on_the_workers(tm
         assert phash == (measure_picture(picture(int(number) % 50))["phash"] if number.isdigit() else None)
 
 
-def _file(data: bytes):  # noqa: ANN202
-    import io
-
+def _file(data: bytes) -> io.BytesIO:
     return io.BytesIO(data)
 
 

@@ -1,0 +1,118 @@
+"""A person's own folder of pictures, as the README shows it: no registry, no network, from files to staged shards."""
+
+import json
+from pathlib import Path
+
+import pytest
+from PIL import Image, ImageDraw
+from webdataset import WebDataset
+
+from flows.cli import main
+
+COLOURS = ("red", "green", "blue", "orange", "purple", "black")
+SHAPES = ("circle", "square", "triangle", "cross")
+
+CARD = """---
+name: shapes
+title: Shapes
+licence: CC0-1.0
+attribution: Drawn by the test
+language: en
+child_directed: true
+redistributable: true
+source: {engine: folder, path: pictures}
+---
+Coloured shapes on white.
+"""
+RECIPE = """name: mine
+corpora:
+  - card: shapes.md
+select:
+  split: {validation: 0.1, test: 0.1}
+stage: {image_size: 32}
+"""
+
+
+def draw(path: Path, colour: str, shape: str, side: int) -> None:
+    picture = Image.new("RGB", (96, 96), "white")
+    pen = ImageDraw.Draw(picture)
+    low, high = 48 - side, 48 + side
+    if shape == "circle":
+        pen.ellipse((low, low, high, high), fill=colour)
+    elif shape == "square":
+        pen.rectangle((low, low, high, high), fill=colour)
+    elif shape == "triangle":
+        pen.polygon(((48, low), (low, high), (high, high)), fill=colour)
+    else:
+        pen.line((low, low, high, high), fill=colour, width=9)
+        pen.line((low, high, high, low), fill=colour, width=9)
+    picture.save(path)
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Path:
+    """A folder with a card, a recipe and captioned pictures."""
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    lines = []
+    for colour in COLOURS:
+        for shape in SHAPES:
+            for side in (20, 34):
+                name = f"{colour}-{shape}-{side}.png"
+                draw(pictures / name, colour, shape, side)
+                size = "small" if side == 20 else "big"
+                caption = f"a {size} {colour} {shape}"
+                lines.append({"file_name": name, "caption": caption, "group": f"{colour} {shape}"})
+    lines.append({"file_name": "missing.png", "caption": "not there"})
+    (pictures / "metadata.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    (tmp_path / "shapes.md").write_text(CARD)
+    (tmp_path / "mine.yaml").write_text(RECIPE)
+    return tmp_path
+
+
+def essen(*arguments: str | Path) -> int:
+    with pytest.raises(SystemExit) as ended:
+        main([str(argument) for argument in arguments])
+    return int(ended.value.code or 0)
+
+
+def test_a_folder_becomes_staged_shards_that_verify_and_can_be_searched(
+    own: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = own / "run"
+    assert essen("run", own / "mine.yaml", "--run", run, "--engine", "local", "--until", "card") == 0
+    funnel = json.loads((run / "selection/funnel.json").read_text())["steps"]
+    assert funnel[0]["in"] == 49
+    assert sum(funnel[0]["dropped"].values()) == 1
+    shards = sorted(str(path) for path in (run / "stages").glob("[0-9]*/*.tar"))
+    uids = [sample["__key__"] for sample in WebDataset(shards, shardshuffle=False)]
+    manifest = json.loads((run / "stages/manifest.json").read_text())
+    assert len(uids) == sum(stage["samples"] for stage in manifest["stages"])
+    assert "CC0-1.0" in (run / "card/README.md").read_text()
+    assert essen("verify", run) == 0
+    capsys.readouterr()
+
+    assert essen("search", run, "red circle", "--json", "--sheet", own / "sheet.png") == 0
+    found = json.loads(capsys.readouterr().out.splitlines()[-1])["hits"]
+    assert "red circle" in found[0]["caption"]
+    assert Image.open(own / "sheet.png").width > 300
+    assert essen("search", run, "--image", own / "pictures/red-circle-34.png") == 0
+
+
+def test_a_corpus_without_a_usable_picture_is_exit_3_and_leaves_nothing(
+    own: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for picture in (own / "pictures").glob("*.png"):
+        picture.write_bytes(b"<html>no picture</html>")
+    assert essen("run", own / "mine.yaml", "--run", own / "run", "--engine", "local") == 3
+    shown = capsys.readouterr().err.strip().splitlines()
+    assert len(shown) == 1
+    assert "shapes" in shown[0]
+    assert not (own / "run/raw").exists()
+    assert not (own / "run/steps").exists()
+
+
+def test_a_missing_folder_is_exit_2(own: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (own / "pictures").rename(own / "elsewhere")
+    assert essen("run", own / "mine.yaml", "--run", own / "run", "--engine", "local") == 2
+    assert "pictures" in capsys.readouterr().err
