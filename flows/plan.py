@@ -130,6 +130,8 @@ def training(recipe: Recipe, around: Surroundings, *, stages_of: Path | None = N
     from essen.train import train
 
     run = around.run
+    # The untrained control is the very model before its first step.
+    scoring = recipe.evaluate.model_copy(update={"initial_seed": recipe.train.seed})
     stages = (stages_of or run) / "stages"
     model = run / "models" / recipe.model.name
     tools = {"torch": version("torch")}
@@ -158,10 +160,10 @@ def training(recipe: Recipe, around: Surroundings, *, stages_of: Path | None = N
         ),
         Step(
             name="evaluate",
-            function=lambda out: evaluate(recipe.evaluate, stages, model, out),
+            function=lambda out: evaluate(scoring, stages, model, out),
             outputs=("reports/evaluation.json",),
             inputs=(*own, "train"),
-            params=_params(recipe.evaluate, tools=tools, **elsewhere),
+            params=_params(scoring, tools=tools, **elsewhere),
         ),
     ]
 

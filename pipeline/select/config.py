@@ -63,7 +63,7 @@ class DuplicateConfig(Config):
     agree in both, and no place of the two pictures differs by much.
     """
 
-    cosine: float = Field(default=0.95, gt=0, le=1, description="least similarity of the embeddings")
+    cosine: float = Field(default=0.96, gt=0, le=1, description="least similarity of the embeddings")
     hamming: int = Field(default=4, ge=0, le=64, description="most bits in which the perceptual hashes differ")
     difference: float = Field(
         default=0.16, ge=0, le=1, description="most that any cell of the 16 × 16 thumbnails differs in any colour"
