@@ -15,9 +15,11 @@ class VisionConfig(Config):
     """The vision tower: a convolutional stem, residual stages, then optional transformer blocks over the cells."""
 
     stem: int = Field(default=2, ge=1, description="3×3 convolutions of the stem; each halves the picture")
-    widths: tuple[int, ...] = Field(default=(48, 96, 192), min_length=1, description="channels of each residual stage")
+    widths: tuple[int, ...] = Field(
+        default=(32, 64, 128, 256), min_length=1, description="channels of each residual stage"
+    )
     blocks: tuple[int, ...] = Field(
-        default=(1, 1, 1), description="residual blocks of each stage; all but the first halve"
+        default=(1, 1, 1, 1), description="residual blocks of each stage; all but the first halve"
     )
     layers: int = Field(default=0, ge=0, description="transformer blocks after the last stage")
     heads: int = Field(default=4, ge=1, description="attention heads of these blocks")
@@ -110,16 +112,22 @@ class ObjectiveConfig(Config):
 
     contrastive: float = Field(default=1.0, ge=0, description="image-text contrast (InfoNCE)")
     image_contrast: float = Field(default=0.5, ge=0, description="contrast between pictures of equal captions")
-    matching: float = Field(default=0.2, ge=0, description="image-text matching with hard negatives")
+    matching: float = Field(default=0.5, ge=0, description="image-text matching with hard negatives")
     masked: float = Field(default=0.2, ge=0, description="masked whole words")
     same_caption: Literal["positive", "mask"] = Field(
         default="positive", description="what pictures of one caption are to each other's text: positives, or left out"
     )
     label_smoothing: float = Field(default=0.0, ge=0, lt=1, description="of the image-text contrast")
+    hardness: float = Field(
+        default=0.3,
+        ge=0,
+        le=1,
+        description="how negatives for matching are drawn: 0 evenly, 1 with the contrast's shares",
+    )
     mask_share: float = Field(
         default=0.15, gt=0, le=1, description="share of the words that are hidden, at least one a caption"
     )
-    fusion_every: int = Field(default=4, ge=1, description="steps between two uses of the fusion objectives")
+    fusion_every: int = Field(default=2, ge=1, description="steps between two uses of the fusion objectives")
     fusion_batch: int = Field(default=64, ge=1, description="pairs of a batch that the fusion objectives see")
 
 
@@ -147,7 +155,7 @@ class TrainConfig(Config):
     seed: int = Field(default=0, ge=0, description="of the initial weights, the batches and all randomness")
     steps: int = Field(default=1500, ge=1, description="optimiser steps")
     batch_size: int = Field(default=256, ge=1, description="pairs in a step")
-    learning_rate: float = Field(default=2e-3, gt=0, description="highest learning rate")
+    learning_rate: float = Field(default=4e-3, gt=0, description="highest learning rate")
     final_rate: float = Field(default=0.01, ge=0, le=1, description="learning rate at the end, share of the highest")
     warmup_steps: int = Field(default=50, ge=0, description="steps of linear warm-up")
     weight_decay: float = Field(

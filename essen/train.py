@@ -38,7 +38,8 @@ def train(
 ) -> Counts:
     """Train a model on all stages and write it to ``out/models/<name>``.
 
-    Checkpoints lie in ``out/checkpoints``; what is found there is gone on with.
+    Checkpoints and the log lie in ``out/training``; what is found there is gone on with, also after the model's folder
+    has been moved away.
 
     Args:
         model_config: the model.
@@ -63,13 +64,13 @@ def train(
         bf16 = uses_bf16(train_config.precision)
         state = _initial_state(model_config, train_config, data.tokenizer.vocab_size)
         identity = _identity(model_config, train_config, data.digest, bf16)
-        load_checkpoint(state, identity, out / "checkpoints", warn=warnings.warn)
-        folder = out / "models" / model_config.name
-        metrics = MetricsFile(folder / "metrics.jsonl", state.metrics_bytes)
+        own = out / "training"
+        load_checkpoint(state, identity, own, warn=warnings.warn)
+        metrics = MetricsFile(own / "metrics.jsonl", state.metrics_bytes)
 
         def save() -> None:
             state.metrics_bytes = metrics.sync()
-            save_checkpoint(state, identity, out / "checkpoints")
+            save_checkpoint(state, identity, own)
 
         with contextlib.closing(metrics):
             while state.step < train_config.steps:
@@ -80,7 +81,9 @@ def train(
                 if state.step % train_config.checkpoint_every == 0 or state.step == train_config.steps:
                     save()
         final = state.average or state.model
+        folder = out / "models" / model_config.name
         save_model(final, data.tokenizer, model_config, folder)
+        files.write_bytes(folder / "metrics.jsonl", (own / "metrics.jsonl").read_bytes())
         return {
             "steps": state.step,
             "samples": len(data.pairs),

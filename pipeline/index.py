@@ -1,7 +1,7 @@
 """The index of a run: nearest pictures by FAISS, captions by TF-IDF, tied to the data that it was built from.
 
-``index/image.faiss`` holds the vectors of the kept pictures (exact inner product), ``index/image.parquet`` their
-samples in the same order, ``index/header.json`` the hash of every file, the encoder's identity and the digest of the
+``index/image.faiss`` holds the vectors of the kept pictures (exact inner product), ``index/samples.parquet`` the
+samples with the row of their picture, ``index/header.json`` the hash of every file, the encoder's identity and the digest of the
 embeddings. Opening it after a file has changed, or beside other embeddings, fails before FAISS reads a byte.
 """
 
@@ -18,7 +18,7 @@ from pipeline import files
 from pipeline.config import Config
 from pipeline.errors import ConfigError, DataError
 from pipeline.measure.caption import words_of
-from pipeline.measure.embed import EfficientNetLite0, Encoder, read_embeddings
+from pipeline.measure.embed import EfficientNetLite0, Encoder, read_embeddings, stretched
 from pipeline.shards.picture import PictureError, decode_rgb, letterbox
 from pipeline.tables import read_columns, write_table
 from pipeline.tar import read_span
@@ -165,7 +165,7 @@ def encode_file(encoder: Encoder, path: Path) -> "np.ndarray":
         picture = decode_rgb(path.read_bytes())
     except (OSError, PictureError) as error:
         raise ConfigError(f"{path} cannot be used as a picture: {error}") from None
-    return encoder.encode_images(np.stack([np.asarray(letterbox(picture, encoder.image_size))]))
+    return encoder.encode_images(np.stack([stretched(picture, encoder.image_size)]))
 
 
 def contact_sheet(run: Path, hits: list[Hit], path: Path, *, columns: int = 6) -> None:

@@ -1,4 +1,4 @@
-"""Cross-attention fusion: the LXMERT layer with one cross-attention for both directions (Tan and Bansal 2019)."""
+"""Cross-attention fusion: LXMERT's layer with one cross-attention for both directions (Tan and Bansal 2019)."""
 
 from typing import NamedTuple
 
@@ -54,8 +54,8 @@ class FeedForward(nn.Module):
 class CrossLayer(nn.Module):
     """Cross-attention both ways from the streams as they came in, then self-attention, then feed-forward.
 
-    The cross-attention is one weight set for both directions; the rest is separate. 28h² + 32h parameters. Unlike
-    LXMERT's, the norms stand before each part: behind it, training from scratch at a high rate does not start.
+    The cross-attention is one weight set for both directions; the rest is separate. 28h² + 32h parameters, as many as
+    LXMERT's, whose norms stand behind each part: here they stand before it, as in the towers, which train faster so.
     """
 
     def __init__(self, width: int, heads: int, dropout: float = 0.0) -> None:

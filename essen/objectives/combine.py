@@ -68,8 +68,9 @@ def compute_losses(
         if config.matching:
             generator = generator_for(seed, step, FUSION)
             same = same_pairs(batch.image_of, batch.caption_of)
+            sharpness = config.hardness * model.logit_scale.exp()
             with _precision(bf16):
-                matching = matching_loss(model.match, images, texts, model.logit_scale, same, rows, generator)
+                matching = matching_loss(model.match, images, texts, sharpness, same, rows, generator)
             terms["matching"] = matching.loss
             values |= {"matching": matching.loss.item(), "matching_skipped": matching.skipped}
             if matching.accuracy is not None:

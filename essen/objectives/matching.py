@@ -43,7 +43,7 @@ def matching_loss(
     match: Callable[[ImageFeatures, TextFeatures], Tensor],
     images: ImageFeatures,
     texts: TextFeatures,
-    logit_scale: Tensor,
+    sharpness: Tensor | float,
     same: Tensor,
     rows: Tensor,
     generator: torch.Generator,
@@ -56,13 +56,13 @@ def matching_loss(
     Args:
         match: pairs to (B,) logits, `Essen.match`.
         images, texts: the batch, B pairs.
-        logit_scale: log(1/τ), the sharpness of the draw.
+        sharpness: factor of the cosines before the softmax that weights the draw: 0 draws evenly, 1/τ as hard as ALBEF.
         same: (B, B), see `essen.objectives.contrastive.same_pairs`.
         rows: (R,) int64, the pairs to use; negatives come from the whole batch.
         generator: of the draws.
     """
     with torch.no_grad():
-        similarity = logit_scale.exp() * texts.embedding @ images.embedding.T
+        similarity = sharpness * texts.embedding @ images.embedding.T
     wrong_images = draw_negatives(similarity[rows], same[rows], generator)
     wrong_texts = draw_negatives(similarity.T[rows], same[rows], generator)
     negatives = int(wrong_images.found.sum() + wrong_texts.found.sum())

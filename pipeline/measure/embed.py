@@ -9,6 +9,9 @@ from pipeline.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     import numpy as np
+    from PIL import Image
+
+RESIZE = "stretched, Lanczos"  # what `stretched` does: part of every vector's identity
 
 
 class Encoder(Protocol):
@@ -53,6 +56,7 @@ class EfficientNetLite0:
             "mean": self.MEAN,
             "deviation": self.DEVIATION,
             "pooling": "mean, unit length",
+            "resize": RESIZE,
         }
         model = timm.create_model("tf_efficientnet_lite0", pretrained=False, num_classes=0)
         tensors = list(torch.load(path, map_location="cpu", weights_only=True).values())
@@ -84,6 +88,7 @@ def encoder_identity(name: str, image_size: int) -> dict[str, Any]:
     return {
         "encoder": name,
         "image_size": image_size,
+        "resize": RESIZE,
         "weights": _weights().name,
         "torch": version("torch"),
         "timm": version("timm"),
@@ -160,14 +165,24 @@ def check_unit(vectors: "np.ndarray", names: Sequence[str]) -> None:
         raise DataError(f"{len(bad)} vectors are not finite or not of unit length, first that of {names[bad[0]]}")
 
 
-def _square(place: tuple[Path, int, int], size: int) -> "np.ndarray | None":
-    import numpy as np
+def stretched(picture: "Image.Image", size: int) -> "np.ndarray":
+    """Return an RGB picture as an encoder sees it: (size, size, 3) uint8, its aspect ratio given up.
 
-    from pipeline.shards.picture import PictureError, decode_rgb, letterbox
+    Bars at the sides would show how a picture was cut more than what is in it: of 196 pairs of copies in the picture
+    books 97 % have a cosine of .95 or more when stretched and 95 % between bars, the worst .90 and .70.
+    """
+    import numpy as np
+    from PIL import Image
+
+    return np.asarray(picture.resize((size, size), Image.Resampling.LANCZOS))
+
+
+def _square(place: tuple[Path, int, int], size: int) -> "np.ndarray | None":
+    from pipeline.shards.picture import PictureError, decode_rgb
     from pipeline.tar import read_span
 
     try:
-        return np.asarray(letterbox(decode_rgb(read_span(*place)), size))
+        return stretched(decode_rgb(read_span(*place)), size)
     except PictureError:
         return None
 

@@ -86,6 +86,8 @@ def close_pairs(pictures: Sequence[Picture], vectors: "np.ndarray", floor: float
     import faiss
     import numpy as np
 
+    if not pictures:
+        return []
     index = faiss.IndexFlatIP(vectors.shape[1])
     index.add(vectors)
     limits, _, rows = index.range_search(vectors, floor - SLACK)

@@ -3,6 +3,7 @@
 import itertools
 import json
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -101,6 +102,15 @@ def test_killed_twice_it_ends_in_the_same_bytes(
     assert outcome(tmp_path) == outcome(straight)
 
 
+def test_a_model_that_was_published_before_the_kill_is_written_again(
+    straight: Path, small_stages: Path, tiny_model: ModelConfig, tiny_training: TrainConfig, tmp_path: Path
+) -> None:
+    train(tiny_model, tiny_training, small_stages, tmp_path)
+    shutil.rmtree(tmp_path / "models")
+    train(tiny_model, tiny_training, small_stages, tmp_path, report=killer(1))
+    assert outcome(tmp_path) == outcome(straight)
+
+
 SCRIPT = """
 import sys
 from pathlib import Path
@@ -125,13 +135,13 @@ def test_sigkill_at_any_moment_twice_in_a_row(
         time.sleep(moments.uniform(0, 0.2))
         process.send_signal(signal.SIGKILL)
         process.wait()
-        newest = max(checkpoints(tmp_path))
+        newest = max(checkpoints(tmp_path), default="")
     subprocess.run(command, check=True)
     assert outcome(tmp_path) == outcome(straight)
 
 
 def checkpoints(out: Path) -> list[str]:
-    return sorted(path.name for path in (out / "checkpoints").glob("*.safetensors"))
+    return sorted(path.name for path in (out / "training").glob("*.safetensors"))
 
 
 def test_the_newest_two_checkpoints_are_kept(straight: Path) -> None:
@@ -143,7 +153,7 @@ def test_a_changed_byte_is_refused_and_the_checkpoint_before_is_used(
 ) -> None:
     with pytest.raises(Killed):
         train(tiny_model, tiny_training, small_stages, tmp_path, report=killer(17))
-    newest = tmp_path / "checkpoints" / checkpoints(tmp_path)[-1]
+    newest = tmp_path / "training" / checkpoints(tmp_path)[-1]
     data = bytearray(newest.read_bytes())
     data[len(data) // 2] ^= 1
     newest.write_bytes(data)
@@ -313,7 +323,7 @@ def test_on_100_real_pictures_the_loss_falls_below_chance(book_stages: Path, tmp
     vision = VisionConfig(widths=(16, 32), blocks=(1, 1))
     model = ModelConfig(name="small", image_size=32, vision=vision, text=TextConfig(vocab_size=600, width=64))
     training = TrainConfig(
-        steps=60,
+        steps=50,
         batch_size=32,
         warmup_steps=5,
         threads=1,

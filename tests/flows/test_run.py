@@ -111,7 +111,7 @@ def test_a_signal_during_training_saves_and_says_so(
     subprocess.run(["cp", "-r", finished, run], check=True)
     longer = ["--engine", engine, "--set", "train.steps=4000"]
     process = subprocess.Popen(command(run, *longer), stderr=subprocess.PIPE, text=True, start_new_session=True)
-    wait_for(lambda: any((run / ".part").glob("train-*/checkpoints/*")))
+    wait_for(lambda: any((run / ".part").glob("train-*/training/*.safetensors")))
     started = time.monotonic()
     process.send_signal(number)
     _, shown = process.communicate(timeout=60)

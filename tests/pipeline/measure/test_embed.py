@@ -36,7 +36,7 @@ def test_vectors_are_of_unit_length_and_do_not_depend_on_their_neighbours(encode
 
 
 def test_a_picture_saved_anew_stays_close_and_another_one_does_not(encoder: EfficientNetLite0) -> None:
-    from pipeline.shards.picture import decode_rgb, letterbox
+    from pipeline.shards.picture import decode_rgb
 
     original = letterbox(decode_rgb(picture(1, side=128)), 64)
     again = letterbox(decode_rgb(encoded(original, "JPEG")), 64)
