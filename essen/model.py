@@ -25,8 +25,9 @@ class ImageFeatures(NamedTuple):
     tokens: Tensor
 
     def take(self, rows: Tensor) -> "ImageFeatures":
-        """Return the features of some rows."""
-        return ImageFeatures(self.embedding[rows], self.tokens[rows])
+        """Return the features of some rows, (R,) int64."""
+        # Not by `[rows]`, whose gradient several threads add up in an order of their own.
+        return ImageFeatures(*(part.index_select(0, rows) for part in self))
 
 
 class TextFeatures(NamedTuple):
@@ -37,8 +38,8 @@ class TextFeatures(NamedTuple):
     mask: Tensor
 
     def take(self, rows: Tensor) -> "TextFeatures":
-        """Return the features of some rows."""
-        return TextFeatures(self.embedding[rows], self.tokens[rows], self.mask[rows])
+        """Return the features of some rows, (R,) int64."""
+        return TextFeatures(*(part.index_select(0, rows) for part in self))
 
 
 class Essen(nn.Module):

@@ -1,8 +1,9 @@
 """The index of a run: nearest pictures by FAISS, captions by TF-IDF, tied to the data that it was built from.
 
-``index/image.faiss`` holds the vectors of the kept pictures (exact inner product), ``index/samples.parquet`` the
-samples with the row of their picture, ``index/header.json`` the hash of every file, the encoder's identity and the digest of the
-embeddings. Opening it after a file has changed, or beside other embeddings, fails before FAISS reads a byte.
+``index/image.faiss`` holds the vectors of the kept pictures (exact inner product), ``index/samples.parquet`` the kept
+samples with the row of their picture, ``index/header.json`` the hash of every file, the encoder's identity and the
+digest of the embeddings. Opening it after a file has changed, or beside other embeddings, fails before FAISS reads a
+byte.
 """
 
 import io

@@ -5,14 +5,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 from real_pictures import corpus, encoded, picture, row
 
 from pipeline.errors import DataError
 from pipeline.files import read_json, write_json
 from pipeline.measure.catalogue import unique_images, write_catalogue
 from pipeline.measure.config import EmbedConfig
-from pipeline.measure.embed import EfficientNetLite0, check_unit, embed_images, read_embeddings
+from pipeline.measure.embed import EfficientNetLite0, check_unit, embed_images, read_embeddings, stretched
 from pipeline.measure.measure import embed
+from pipeline.shards.picture import decode_rgb
 
 
 @pytest.fixture(scope="module")
@@ -36,13 +38,18 @@ def test_vectors_are_of_unit_length_and_do_not_depend_on_their_neighbours(encode
 
 
 def test_a_picture_saved_anew_stays_close_and_another_one_does_not(encoder: EfficientNetLite0) -> None:
-    from pipeline.shards.picture import decode_rgb
-
-    original = letterbox(decode_rgb(picture(1, side=128)), 64)
-    again = letterbox(decode_rgb(encoded(original, "JPEG")), 64)
-    other = letterbox(decode_rgb(picture(2, side=128)), 64)
-    vectors = encoder.encode_images(np.stack([np.asarray(image) for image in (original, again, other)]))
+    original, other = (decode_rgb(picture(seed, side=128)) for seed in (1, 2))
+    again = decode_rgb(encoded(original, "JPEG"))
+    vectors = encoder.encode_images(np.stack([stretched(image, 64) for image in (original, again, other)]))
     assert vectors[0] @ vectors[1] > 0.95 > vectors[0] @ vectors[2]
+
+
+def test_an_encoder_sees_the_whole_picture_stretched_to_a_square() -> None:
+    halves = Image.new("RGB", (90, 30), "black")
+    halves.paste("white", (45, 0, 90, 30))
+    seen = stretched(halves, 30)
+    assert seen.shape == (30, 30, 3)
+    assert (seen[:, :12] == 0).all() and (seen[:, 18:] == 255).all()
 
 
 def test_the_step_writes_one_vector_a_picture_and_the_same_bytes_again(run: Path, tmp_path: Path) -> None:
