@@ -1,5 +1,6 @@
 """What a caption says and how it is built, read by spaCy; null, and counted, in languages it cannot read."""
 
+import functools
 import importlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -46,6 +47,7 @@ def load_model(name: str) -> "Language":
     return package.load(exclude=["ner"])
 
 
+@functools.cache  # every step of a run asks for it when its key is made, and loading the model takes a second
 def model_identity(name: str) -> dict[str, str]:
     """Return name, version and hash of an installed model, which are part of what captions are measured with.
 
