@@ -8,6 +8,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from types import FrameType
+from typing import NoReturn
 
 
 class Interrupted(BaseException):
@@ -47,6 +48,14 @@ class Interruption:
             yield
         finally:
             self._deferred = False
+
+    def leave(self) -> NoReturn:
+        """End the process with the code of the signal that came; called by work that has seen the request.
+
+        Raises:
+            Interrupted: always.
+        """
+        raise Interrupted(self.signal_number or signal.SIGTERM)
 
     def requested(self) -> bool:
         """Tell whether a signal has come."""

@@ -126,6 +126,7 @@ def training(recipe: Recipe, around: Surroundings, *, stages_of: Path | None = N
     """
     from importlib.metadata import version
 
+    from essen.errors import StopRequested
     from essen.evaluate.evaluate import evaluate
     from essen.train import train
 
@@ -140,14 +141,17 @@ def training(recipe: Recipe, around: Surroundings, *, stages_of: Path | None = N
     def train_here(out: Path) -> Counts:
         total = recipe.train.steps
         with around.interruption.deferred():
-            return train(
-                recipe.model,
-                recipe.train,
-                stages,
-                out,
-                should_stop=around.interruption.requested,
-                report=lambda step, values: around.progress(step, total, values),
-            )
+            try:
+                return train(
+                    recipe.model,
+                    recipe.train,
+                    stages,
+                    out,
+                    should_stop=around.interruption.requested,
+                    report=lambda step, values: around.progress(step, total, values),
+                )
+            except StopRequested:
+                around.interruption.leave()
 
     return [
         Step(

@@ -17,6 +17,7 @@ def configure(run: Path) -> Path:
             "DO_NOT_TRACK": "1",
         }
     )
-    os.environ.setdefault("PREFECT_LOGGING_LEVEL", "WARNING")
+    # The command line says what went wrong, in one line; Prefect would add its own tracebacks.
+    os.environ.setdefault("PREFECT_LOGGING_LEVEL", "CRITICAL")
     os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "120")
     return home

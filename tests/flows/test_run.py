@@ -88,6 +88,22 @@ def test_a_changed_threshold_redoes_that_step_and_what_follows(finished: Path, t
     assert redone <= {"select", "index", "order", "stage", "card"}
 
 
+@pytest.mark.parametrize("engine", ["local", "prefect"])
+def test_a_gate_that_fails_is_one_line_and_code_3(finished: Path, tmp_path: Path, engine: str) -> None:
+    copy = tmp_path / "copy"
+    subprocess.run(["cp", "-r", finished, copy], check=True)
+    nothing = "select.filters=[{column: caption.tokens, min: 99, reason: too_short}]"
+    options = ["--engine", engine, "--set", nothing]
+    shown = subprocess.run(command(copy, *options), capture_output=True, text=True, check=False)
+    assert shown.returncode == 3
+    assert "Traceback" not in shown.stderr
+    last = shown.stderr.strip().splitlines()[-1]
+    assert last.startswith("essen: nothing is left")
+    after, before = contents(copy), contents(finished)
+    assert after.pop("recipe.yaml") != before.pop("recipe.yaml")
+    assert after == before
+
+
 def test_two_runs_in_one_directory_do_not_meet(finished: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     first = subprocess.Popen(command(run, "--engine", "local"), stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
