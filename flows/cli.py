@@ -170,7 +170,7 @@ def corpora(as_json: JsonOption = False) -> None:
 
     cards = list_cards()
     for card in cards:
-        print(f"{card.name:<20} {card.source.engine:<10} {card.licence:<28} {card.title}")
+        print(f"{card.name:<20} {card.source.engine:<10} {card.licence:<14} {card.title}: {card.size}")
     _finish(as_json, {"corpora": [card.name for card in cards]})
 
 
