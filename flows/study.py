@@ -13,12 +13,13 @@ from typing import Any, Literal
 import yaml
 from pydantic import Field, ValidationError
 
-from flows.job import Job, do_step
+from flows.job import Job, do_step, run_local
 from flows.plan import CURATE, training
 from flows.recipe import find_recipe
 from pipeline import files
 from pipeline.config import Config, explain
 from pipeline.errors import ConfigError
+from pipeline.workspace import Workspace
 
 
 class Score(Config):
@@ -75,9 +76,9 @@ def run_study(path: Path, runs: Path, mirror: Path | None = None) -> dict[str, A
     local = path.parent / study.recipe
     recipe = local if local.is_file() else find_recipe(study.recipe)
     curated = Job(recipe=recipe.absolute(), run=(runs / recipe.stem).absolute(), mirror=mirror, until="card")
-    curated.begin()
-    for step in curated.steps(CURATE):
-        do_step(step, curated.run)
+    with Workspace(curated.run).lock():
+        curated.begin()
+        run_local(curated, CURATE)
     folder = runs.absolute() / "studies" / study.name
     scores = {arm: [_cell(study, curated, folder, arm, seed) for seed in study.seeds] for arm in study.arms}
     results = {"study": study.model_dump(mode="json"), "scores": scores, "differences": differences(scores)}
