@@ -189,7 +189,7 @@ def _acquire(entry: CorpusEntry, around: Surroundings) -> Step:
     from pipeline.acquire.acquire import acquire, source_params
 
     card = entry.load_card(around.folder)
-    options = entry.options(around.folder, around.mirror)
+    options = entry.options(around.folder, around.mirror, around.run.parent / "ledger")
     return Step(
         name=f"acquire-{card.name}",
         function=lambda out: acquire(card, options, out),

@@ -35,14 +35,15 @@ class CorpusEntry(AcquireOptions):
         """Return the corpus's card; a path is relative to `folder`."""
         return load_card(folder / self.card if self.card.endswith(".md") else self.card)
 
-    def options(self, folder: Path, mirror: Path | None) -> AcquireOptions:
-        """Return what acquisition needs to know: paths from `folder`, the given mirror where the recipe names none."""
+    def options(self, folder: Path, mirror: Path | None, ledger: Path) -> AcquireOptions:
+        """Return what acquisition needs to know: paths from `folder`; mirror and ledger as given, unless named."""
         return AcquireOptions(
             mirror=folder / self.mirror if self.mirror else mirror,
             list=folder / self.list if self.list else None,
             workers=self.workers,
             limit=self.limit,
             min_success_rate=self.min_success_rate,
+            ledger=folder / self.ledger if self.ledger else ledger,
         )
 
 

@@ -1,20 +1,36 @@
 """Obtain a corpus as its card says, and write it as raw shards."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from pipeline import files
 from pipeline.acquire import folder, iconify, url_list
-from pipeline.acquire.card import Card, load_card
+from pipeline.acquire.card import Card
 from pipeline.acquire.options import AcquireOptions
 from pipeline.acquire.raw import SUCCESS, RawRow, write_raw
-from pipeline.acquire.sources import FolderSource, IconifySource, UrlListSource
 from pipeline.errors import DataError
 from pipeline.workspace import Counts
+
+
+class Engine(Protocol):
+    """What the module of an engine offers. `source` is the card's own, of the engine's model."""
+
+    def rows(self, card: Card, source: Any, options: AcquireOptions, parts: Path) -> Iterator[RawRow]:
+        """Yield a row for every input, in an order that depends on the inputs alone.
+
+        Args:
+            parts: folder of the engine's own, which an interrupted call finds again.
+        """
+
+    def params(self, card: Card, source: Any, options: AcquireOptions) -> dict[str, Any]:
+        """Return what decides the outcome besides the card: digests of inputs, and ``tools`` with their versions."""
+
+
+ENGINES: Mapping[str, Engine] = {"folder": folder, "iconify": iconify, "url_list": url_list}
 
 
 @dataclass
@@ -58,7 +74,8 @@ def acquire(card: Card, options: AcquireOptions, out: Path, *, name: str | None 
     target = out / "raw" / name
     files.remove(target)
     tally = Tally()
-    counts = write_raw(tally.watch(_rows(card, options, out / "parts" / name)), target)
+    rows = ENGINES[card.source.engine].rows(card, card.source, options, out / "parts" / name)
+    counts = write_raw(tally.watch(rows), target)
     try:
         _check_yield(card, options, tally)
     except DataError:
@@ -77,35 +94,14 @@ def source_params(card: Card, options: AcquireOptions) -> dict[str, Any]:
         ConfigError: the list or the folder is missing.
     """
     front = card.model_dump(mode="json", include={"name", "licence", "licences", "attribution", "language"})
-    params: dict[str, Any] = {"card": front, "source": card.source.model_dump(mode="json"), "limit": options.limit}
-    params["tools"] = {"pillow": version("pillow")}
-    if isinstance(card.source, IconifySource):
-        params["tools"]["resvg_py"] = version("resvg_py")
-        if card.source.spelling:
-            params["spelling"] = load_card(card.source.spelling).source.model_dump(mode="json")
-            params["tools"]["wordfreq"] = version("wordfreq")
-    elif isinstance(card.source, UrlListSource):
-        params |= url_list.params(card.source, mirror=options.mirror, list_path=options.list)
-    else:
-        params |= folder.params(card, card.source)
-    return params
-
-
-def _rows(card: Card, options: AcquireOptions, parts: Path) -> Iterator[RawRow]:
-    source = card.source
-    if isinstance(source, IconifySource):
-        return iconify.rows(card, source, workers=options.workers, limit=options.limit)
-    if isinstance(source, FolderSource):
-        return folder.rows(card, source, workers=options.workers, limit=options.limit)
-    return url_list.rows(
-        card,
-        source,
-        parts,
-        mirror=options.mirror,
-        list_path=options.list,
-        workers=options.workers,
-        limit=options.limit,
-    )
+    found = ENGINES[card.source.engine].params(card, card.source, options)
+    return {
+        "card": front,
+        "source": card.source.model_dump(mode="json"),
+        "limit": options.limit,
+        **found,
+        "tools": {"pillow": version("pillow"), **found.get("tools", {})},
+    }
 
 
 def _check_yield(card: Card, options: AcquireOptions, tally: Tally) -> None:

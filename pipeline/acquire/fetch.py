@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline import files
+from pipeline.acquire.admission import Span
 from pipeline.acquire.img2dataset_env import environment_python
 from pipeline.acquire.process import Ended, last_line, run_watched
 from pipeline.acquire.sources import UrlListSource
@@ -39,12 +40,10 @@ class Fetched:
     reason: str = ""
     message: str = ""
 
-    def read(self) -> bytes:
-        """Return the bytes that arrived."""
-        assert self.tar is not None
-        with self.tar.open("rb") as file:
-            file.seek(self.offset)
-            return file.read(self.size)
+    @property
+    def span(self) -> Span | None:
+        """Where the bytes lie, None where none arrived."""
+        return Span(self.tar, self.offset, self.size) if self.tar is not None else None
 
 
 def fetch(urls: Sequence[str], source: UrlListSource, parts: Path, *, mirror: str = "") -> dict[str, Fetched]:

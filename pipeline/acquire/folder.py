@@ -5,18 +5,18 @@ A metadata file has a column ``file_name`` (below the folder) and ``caption`` or
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline import files
+from pipeline.acquire.admission import Found, Span, admitted
 from pipeline.acquire.lists import check_columns, is_missing, read_list
+from pipeline.acquire.options import AcquireOptions
 from pipeline.acquire.raw import RawRow
 from pipeline.acquire.sources import FolderSource
-from pipeline.acquire.url_list import with_picture
 from pipeline.errors import ConfigError
-from pipeline.parallel import ordered_map
 
 if TYPE_CHECKING:
     from pipeline.acquire.card import Card
@@ -25,30 +25,19 @@ METADATA = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
 PICTURES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif"})
 
 
-@dataclass(frozen=True, slots=True)
-class Local:
-    """A row and the file of its picture."""
-
-    row: RawRow
-    file: Path
-    max_pixels: int
-
-
-def rows(card: "Card", source: FolderSource, *, workers: int, limit: int | None) -> Iterator[RawRow]:
+def rows(card: "Card", source: FolderSource, options: AcquireOptions, parts: Path) -> Iterator[RawRow]:
     """Yield a row for every line of the metadata file, in its order, or for every picture, by name.
 
     Raises:
         ConfigError: the folder, its metadata or a column of it is missing.
     """
     folder = find_folder(card, source)
-    entries = [
-        Local(_row(card, line), folder / line["file_name"], source.max_pixels)
-        for line in islice(_lines(folder, source), limit)
-    ]
-    yield from ordered_map(_admit, entries, workers=workers, crashed=_crashed)
+    lines = islice(_lines(folder, source), options.limit)
+    entries = (Found(_row(card, line), Span(folder / line["file_name"])) for line in lines)
+    yield from admitted(entries, max_pixels=source.max_pixels, workers=options.workers)
 
 
-def params(card: "Card", source: FolderSource) -> dict[str, Any]:
+def params(card: "Card", source: FolderSource, options: AcquireOptions) -> dict[str, Any]:
     """Return what decides the outcome besides the card: every file's name and hash.
 
     Raises:
@@ -118,18 +107,3 @@ def _row(card: "Card", line: Mapping[str, str]) -> RawRow:
     if Path(name).is_absolute() or ".." in Path(name).parts:
         return replace(row, status="failed_to_download", reason="outside_folder")
     return row
-
-
-def _admit(local: Local) -> RawRow:
-    if local.row.reason:
-        return local.row
-    try:
-        data = local.file.read_bytes()
-    except OSError as error:
-        message = error.strerror or "it cannot be read"
-        return replace(local.row, status="failed_to_download", reason="missing_file", error_message=message)
-    return with_picture(local.row, data, local.max_pixels)
-
-
-def _crashed(local: Local) -> RawRow:
-    return replace(local.row, status="failed_to_resize", reason="decoder_crash", error_message="the decoder died")

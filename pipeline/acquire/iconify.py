@@ -8,10 +8,13 @@ import io
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from importlib.metadata import version
 from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.acquire.npm import obtain, read_json_member
+from pipeline.acquire.options import AcquireOptions
 from pipeline.acquire.raw import RawRow
 from pipeline.acquire.sources import IconifySource
 from pipeline.errors import ConfigError
@@ -47,7 +50,7 @@ class IconSet:
     licence: str
 
 
-def rows(card: "Card", source: IconifySource, *, workers: int, limit: int | None) -> Iterator[RawRow]:
+def rows(card: "Card", source: IconifySource, options: AcquireOptions, parts: Path) -> Iterator[RawRow]:
     """Yield a row for every icon of the set, in the package's order: drawn, failed or excluded with a reason.
 
     Raises:
@@ -62,9 +65,20 @@ def rows(card: "Card", source: IconifySource, *, workers: int, limit: int | None
         Drawing(
             _row(card, icons, name, names[name], reasons.get(name, "")), svg_text(icons, name, source.size), source.size
         )
-        for name in islice(icons.icons, limit)
+        for name in islice(icons.icons, options.limit)
     ]
-    yield from ordered_map(_draw_row, entries, workers=workers, crashed=_crashed)
+    yield from ordered_map(_draw_row, entries, workers=options.workers, crashed=_crashed)
+
+
+def params(card: "Card", source: IconifySource, options: AcquireOptions) -> dict[str, Any]:
+    """Return what decides the outcome besides the card: the renderer, and what spells out the names."""
+    from pipeline.acquire.card import load_card
+
+    tools = {"resvg_py": version("resvg_py")}
+    if not source.spelling:
+        return {"tools": tools}
+    speller = load_card(source.spelling).source.model_dump(mode="json")
+    return {"tools": tools | {"wordfreq": version("wordfreq")}, "spelling": speller}
 
 
 def load_set(source: IconifySource) -> IconSet:

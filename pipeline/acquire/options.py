@@ -17,3 +17,6 @@ class AcquireOptions(Config):
     )
     limit: int | None = Field(default=None, ge=1, description="only the first rows, for a quick look")
     min_success_rate: float | None = Field(default=None, ge=0, le=1, description="in place of the card's")
+    ledger: Path | None = Field(
+        default=None, description="folder that outlives a run: hashes locked on first use, tombstones"
+    )

@@ -43,6 +43,8 @@ class RawRow:
         opt_out: the opt-out signal that was found, empty if none.
         width, height: pixels of `image`.
         original_width, original_height: pixels of the picture at its source.
+        original_sha256: of the bytes at its source, in hex; empty where none arrived.
+        animated: whether `image` is the first of several frames.
     """
 
     url: str
@@ -63,6 +65,8 @@ class RawRow:
     height: int = 0
     original_width: int = 0
     original_height: int = 0
+    original_sha256: str = ""
+    animated: bool = False
 
 
 COLUMNS = ("key", "sha256", *(f.name for f in fields(RawRow) if f.name != "image"))

@@ -2,8 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from importlib.metadata import version
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from string import Template
@@ -11,55 +10,35 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline import files
 from pipeline.acquire import urls
-from pipeline.acquire.admit import Refused, admit
+from pipeline.acquire.admission import Found, admitted
 from pipeline.acquire.fetch import Fetched, fetch, forget_failures
 from pipeline.acquire.img2dataset_env import VERSION
 from pipeline.acquire.lists import check_columns, is_missing, read_list
-from pipeline.acquire.mirror import mirror, route
+from pipeline.acquire.mirror import mirror as serve
+from pipeline.acquire.mirror import route
+from pipeline.acquire.options import AcquireOptions
 from pipeline.acquire.raw import RawRow
 from pipeline.acquire.sources import AttributionTable, UrlListSource
 from pipeline.errors import ConfigError
-from pipeline.parallel import ordered_map
 
 if TYPE_CHECKING:
     from pipeline.acquire.card import Card
 
-__all__ = ["Arrived", "admit_row", "find_list", "forget_failures", "params", "rows"]
+__all__ = ["find_list", "forget_failures", "params", "rows"]
 
 
-@dataclass(frozen=True, slots=True)
-class Arrived:
-    """A row of the list, what was fetched for it, and what its picture must satisfy."""
-
-    row: RawRow
-    fetched: Fetched
-    sha256: str
-    max_pixels: int
-
-
-def rows(
-    card: "Card",
-    source: UrlListSource,
-    parts: Path,
-    *,
-    mirror: Path | None,
-    list_path: Path | None,
-    workers: int,
-    limit: int | None,
-) -> Iterator[RawRow]:
+def rows(card: "Card", source: UrlListSource, options: AcquireOptions, parts: Path) -> Iterator[RawRow]:
     """Yield a row for every line of the list, in its order.
 
     Args:
         parts: folder that keeps what was fetched; a later call goes on from there.
-        mirror: folder to serve in place of the URLs' hosts, or None to fetch from these.
-        list_path: the list, where it is not in the mirror.
-        limit: only the first lines.
 
     Raises:
         ConfigError: the list, one of its columns, the attribution table or img2dataset's environment is missing.
     """
-    path = find_list(source, mirror, list_path)
-    lines = list(islice(read_list(path), limit))
+    mirror = options.mirror
+    path = find_list(source, mirror, options.list)
+    lines = list(islice(read_list(path), options.limit))
     credit = _credits(source.attribution, path.parent) if source.attribution else {}
     wanted = [getattr(source.columns, name) for name in type(source.columns).model_fields]
     hashed = source.sha256 is not None and (source.sha256.of == "published" or mirror is not None)
@@ -73,23 +52,23 @@ def rows(
         source, parts, mirror, _routes(source, lines, mirror), list(dict.fromkeys(filter(None, pending)))
     )
     arrived = (
-        Arrived(row, found.get(url, Fetched()), line.get(hash_column, ""), source.max_pixels)
+        _arrived(row, found.get(url, Fetched()), line.get(hash_column, ""))
         for row, url, line in zip(entries, pending, lines, strict=True)
     )
-    yield from ordered_map(admit_row, arrived, workers=workers, crashed=_crashed)
+    yield from admitted(arrived, max_pixels=source.max_pixels, workers=options.workers)
 
 
-def params(source: UrlListSource, *, mirror: Path | None, list_path: Path | None) -> dict[str, Any]:
+def params(card: "Card", source: UrlListSource, options: AcquireOptions) -> dict[str, Any]:
     """Return what decides the outcome besides the card: the list's content, the credits, the tools, mirror or not.
 
     Raises:
         ConfigError: the list or the attribution table is missing.
     """
-    path = find_list(source, mirror, list_path)
-    found = {"list": files.sha256_file(path), "mirrored": mirror is not None}
+    path = find_list(source, options.mirror, options.list)
+    found: dict[str, Any] = {"list": files.sha256_file(path), "mirrored": options.mirror is not None}
     if source.attribution:
         found["attribution"] = files.sha256_file(_table(source.attribution, path.parent))
-    return {**found, "tools": {"img2dataset": VERSION, "pillow": version("pillow")}}
+    return {**found, "tools": {"img2dataset": VERSION}}
 
 
 def find_list(source: UrlListSource, mirror: Path | None, list_path: Path | None) -> Path:
@@ -111,37 +90,15 @@ def find_list(source: UrlListSource, mirror: Path | None, list_path: Path | None
     return path
 
 
-def admit_row(arrived: Arrived) -> RawRow:
-    """Return a row with its picture, or with the reason why it has none."""
-    row, fetched = arrived.row, arrived.fetched
-    if row.reason:
-        return row
-    if fetched.tar is None:
-        opt_out = "X-Robots-Tag" if fetched.reason == "opt_out" else ""
-        return replace(
-            row, status="failed_to_download", reason=fetched.reason, error_message=fetched.message, opt_out=opt_out
-        )
-    data = fetched.read()
-    if arrived.sha256 and files.sha256_bytes(data) != arrived.sha256:
-        return replace(row, status="failed_to_download", reason="hash_mismatch", error_message="not the listed sha256")
-    return with_picture(row, data, arrived.max_pixels)
-
-
-def with_picture(row: RawRow, data: bytes, max_pixels: int) -> RawRow:
-    """Return a row with the picture if it is admitted, otherwise with the reason."""
-    verdict = admit(data, max_pixels=max_pixels)
-    if isinstance(verdict, Refused):
-        return replace(row, status="failed_to_resize", reason=verdict.reason, error_message=verdict.message)
-    return replace(
-        row,
-        image=verdict.image,
-        ext=verdict.ext,
-        width=verdict.width,
-        height=verdict.height,
-        original_width=verdict.original_width,
-        original_height=verdict.original_height,
-        error_message=verdict.note,
+def _arrived(row: RawRow, fetched: Fetched, sha256: str) -> Found:
+    """Return a row with where its picture lies, or with the reason why it was not fetched."""
+    if row.reason or fetched.tar is not None:
+        return Found(row, fetched.span, sha256)
+    opt_out = "X-Robots-Tag" if fetched.reason == "opt_out" else ""
+    failed = replace(
+        row, status="failed_to_download", reason=fetched.reason, error_message=fetched.message, opt_out=opt_out
     )
+    return Found(failed)
 
 
 def _row(card: "Card", source: UrlListSource, line: Mapping[str, str], credit: Mapping[str, str]) -> RawRow:
@@ -189,7 +146,7 @@ def _fetch_all(
     source: UrlListSource, parts: Path, folder: Path | None, routes: Mapping[str, str], wanted: Sequence[str]
 ) -> dict[str, Fetched]:
     with contextlib.ExitStack() as stack:
-        address = stack.enter_context(mirror(folder, routes)) if folder is not None else ""
+        address = stack.enter_context(serve(folder, routes)) if folder is not None else ""
         return fetch(wanted, source, parts, mirror=address)
 
 
@@ -211,7 +168,3 @@ def _table(attribution: AttributionTable, folder: Path) -> Path:
     if not path.is_file():
         raise ConfigError(f"there is no {path}; the list's credits are read from it, put it beside the list")
     return path
-
-
-def _crashed(arrived: Arrived) -> RawRow:
-    return replace(arrived.row, status="failed_to_resize", reason="decoder_crash", error_message="the decoder died")
