@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.acquire.urls import fault, fetchable, is_private
+from pipeline.acquire.urls import fault, fetchable, is_private, redirected
 
 
 @pytest.mark.parametrize(
@@ -23,7 +23,20 @@ def test_only_http_is_fetched(url):
 
 
 @pytest.mark.parametrize(
-    "url", ["", "/etc/passwd", "no url", "http://", "http://[::1", "http://a:99999/", "//a.example/b"]
+    "url",
+    [
+        "",
+        "/etc/passwd",
+        "no url",
+        "http://",
+        "http://[::1",
+        "http://a:99999/",
+        "//a.example/b",
+        "http://a..b/",
+        "http://a%00.b/",
+        f"http://{'a' * 64}.b/",
+        "http://a/\ud800",
+    ],
 )
 def test_what_is_no_url_is_said_so(url):
     assert fault(url, allow_private=True) == "bad_url"
@@ -58,6 +71,8 @@ def test_public_hosts_are_not(host):
     [
         ("http://a.example/b c/ü.jpg?q=é", "http://a.example/b%20c/%C3%BC.jpg?q=%C3%A9"),
         ("http://a.example/b%20c.jpg", "http://a.example/b%20c.jpg"),
+        ("http://a.example/100%.jpg?a=%zz", "http://a.example/100%25.jpg?a=%25zz"),
+        ("HTTP://User:Word@A.Example", "http://a.example/"),
         ("https://bücher.example:8443/a", "https://xn--bcher-kva.example:8443/a"),
         ("http://[2001:db8::1]:80/a#part", "http://[2001:db8::1]:80/a"),
     ],
@@ -67,8 +82,23 @@ def test_a_url_goes_out_in_ascii(url, sent):
     assert fetchable(fetchable(url)) == sent
 
 
-def test_a_mirror_takes_the_place_of_scheme_and_host():
-    assert fetchable("https://a.example:1/b/ü.jpg?x=1", "http://127.0.0.1:5") == "http://127.0.0.1:5/b/%C3%BC.jpg?x=1"
+@pytest.mark.parametrize(
+    ("location", "target", "reason"),
+    [
+        ("/c d", "https://a.example/c%20d", ""),
+        ("c", "https://a.example/b/c", ""),
+        ("//ü.example?q", "https://xn--tda.example/?q", ""),
+        ("http://b.example/", "http://b.example/", "insecure_redirect"),
+        ("#part", "https://a.example/b/", "redirect_loop"),
+        ("", "", "bad_redirect"),
+        ("http://[", "", "bad_redirect"),
+        ("mailto:a@b", "", "scheme_not_allowed"),
+        ("//10.0.0.1", "", "private_address"),
+    ],
+)
+def test_a_redirect_leads_to_a_checked_url_or_nowhere(location, target, reason):
+    here = "https://a.example/b/"
+    assert redirected(here, location, {here}, allow_private=False) == (target, reason)
 
 
 @given(st.text(max_size=40))
