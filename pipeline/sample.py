@@ -5,6 +5,7 @@ samples with one ``image_sha256``; nobody may treat them as each other's negativ
 """
 
 import hashlib
+import re
 import unicodedata
 from dataclasses import dataclass
 
@@ -19,6 +20,15 @@ COLUMNS = (
     "attribution",
     "url",
 )
+
+# Control characters that are no white space, lone surrogates, byte order marks, and what Unicode calls Bidi_Control:
+# characters that reorder what stands around them. The joiners of emoji and of Persian and Indic letters stay.
+INVISIBLE = re.compile(
+    "[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\ud800-\udfff\ufeff\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]"
+)
+CONTROL = re.compile("[\x09-\x0d\x1c-\x1f\x85\u2028\u2029]")
+# What data frames, databases and spreadsheets write where there is no value.
+NO_VALUE = frozenset({"", "nan", "none", "null", "n/a", "<na>"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,10 +59,25 @@ class Sample:
 
 
 def normalise_caption(text: str) -> str:
-    """Return the caption in NFC, with runs of white space as one space and control characters removed."""
-    text = "".join(c for c in text if c.isspace() or unicodedata.category(c) not in ("Cc", "Cs"))
-    # Last, as a removed character can have stood between a letter and its accent.
-    return unicodedata.normalize("NFC", " ".join(text.split()))
+    """Return the caption in NFC, with runs of white space as one space and without what `INVISIBLE` matches."""
+    # NFC last, as a removed character can have stood between a letter and its accent.
+    return unicodedata.normalize("NFC", " ".join(INVISIBLE.sub("", text).split()))
+
+
+def one_line(text: str) -> str:
+    """Return a name or a message on one line that a file can hold and a terminal can show.
+
+    White space other than a space and what `INVISIBLE` matches become spaces; lone surrogates are spelled out.
+    """
+    if text.isprintable():
+        return text
+    return CONTROL.sub(" ", INVISIBLE.sub(" ", text.encode("utf-8", "backslashreplace").decode()))
+
+
+def is_empty_caption(text: str) -> bool:
+    """Tell whether a caption says nothing: no visible character, or the word of a table for a missing value."""
+    seen = "".join(c for c in normalise_caption(text) if c.isascii() or unicodedata.category(c) not in ("Cf", "Zs"))
+    return seen.strip().casefold() in NO_VALUE
 
 
 def sample_uid(image_sha256: str, caption: str) -> str:

@@ -2,19 +2,24 @@
 
 import csv
 import difflib
+import io
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from pipeline.acquire.text import decode_text, read_text
 from pipeline.errors import ConfigError
+from pipeline.sample import is_empty_caption
 
-NO_TEXT = frozenset({"", "nan", "NaN", "null", "NULL", "None", "N/A"})
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet")
+LONGEST_VALUE = 1 << 30  # characters of a CSV value; the library's own limit would end the run over one long caption
 
 
 def read_list(path: Path) -> list[dict[str, str]]:
     """Return a list's rows, every value as text, an absent one as the empty text.
+
+    A list in another encoding than UTF-8 is read as `pipeline.acquire.text.decode_text` does, with a line in the log.
 
     Raises:
         ConfigError: the file is missing, of another kind, or not readable as what its name says.
@@ -23,12 +28,13 @@ def read_list(path: Path) -> list[dict[str, str]]:
 
     if not path.is_file():
         raise ConfigError(f"there is no list {path}")
+    limit = csv.field_size_limit(LONGEST_VALUE)
     try:
         return [{key: _text(value) for key, value in row.items()} for row in _rows(path)]
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path} is not in UTF-8: {error.reason} at byte {error.start}") from None
-    except (csv.Error, ValueError, pa.ArrowException) as error:
+    except (csv.Error, ValueError, RecursionError, pa.ArrowException) as error:
         raise ConfigError(f"{path} cannot be read: {' '.join(str(error).split())}") from None
+    finally:
+        csv.field_size_limit(limit)
 
 
 def check_columns(path: Path, rows: list[dict[str, str]], wanted: Iterable[str]) -> None:
@@ -46,8 +52,8 @@ def check_columns(path: Path, rows: list[dict[str, str]], wanted: Iterable[str])
 
 
 def is_missing(text: str) -> bool:
-    """Tell whether a caption is none: empty, or the word that a table writes where it has no value."""
-    return text.strip() in NO_TEXT
+    """Tell whether a caption is none: nothing visible, or the word that a table writes where it has no value."""
+    return is_empty_caption(text)
 
 
 def _rows(path: Path) -> Iterator[dict[str, Any]]:
@@ -56,19 +62,18 @@ def _rows(path: Path) -> Iterator[dict[str, Any]]:
 
         yield from pq.read_table(path).to_pylist()
     elif path.suffix in (".csv", ".tsv"):
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            for row in csv.DictReader(file, delimiter="\t" if path.suffix == ".tsv" else ","):
-                if None in row:
-                    raise ValueError(f"a row has more values than there are columns: {row[None]}")
-                yield row
+        file = io.StringIO(read_text(path), newline="")
+        for row in csv.DictReader(file, delimiter="\t" if path.suffix == ".tsv" else ","):
+            if None in row:
+                raise ValueError(f"a row has more values than there are columns: {row[None]}")
+            yield row
     elif path.suffix == ".jsonl":
-        with path.open(encoding="utf-8-sig") as file:
-            for number, line in enumerate(file, start=1):
-                if line.strip():
-                    row = json.loads(line)
-                    if not isinstance(row, dict):
-                        raise ValueError(f"line {number} is no JSON object")
-                    yield row
+        for number, line in enumerate(read_text(path).split("\n"), start=1):
+            if line.strip():
+                row = json.loads(line)
+                if not isinstance(row, dict):
+                    raise ValueError(f"line {number} is no JSON object")
+                yield row
     else:
         raise ValueError(f"its name must end in {', '.join(SUFFIXES)}")
 
@@ -76,4 +81,6 @@ def _rows(path: Path) -> Iterator[dict[str, Any]]:
 def _text(value: Any) -> str:
     if value is None or value != value:  # NaN is the one value that differs from itself
         return ""
+    if isinstance(value, bytes):
+        return decode_text(value).text
     return value if isinstance(value, str) else str(value)

@@ -10,15 +10,15 @@ import json
 import tarfile
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 from pipeline import files
 from pipeline.errors import DataError
-from pipeline.sample import normalise_caption
+from pipeline.sample import normalise_caption, one_line
 from pipeline.tables import read_columns, write_table
-from pipeline.tar import add_member, new_tar
+from pipeline.tar import add_member, member_offsets, new_tar, read_span
 from pipeline.workspace import Counts
 
 SUCCESS = "success"
@@ -85,7 +85,7 @@ def write_raw(rows: Iterable[RawRow], out: Path, *, rows_per_shard: int = 2_000)
         batch = list(itertools.islice(iterator, rows_per_shard))
         if not batch:
             break
-        total.update(_write_shard(batch, out, f"{number:05d}"))
+        total.update(write_shard(batch, out, f"{number:05d}"))
     succeeded = total.pop(SUCCESS, 0)
     return {"in": succeeded + total.total(), "kept": succeeded, "dropped": dict(sorted(total.items()))}
 
@@ -110,6 +110,25 @@ def read_raw(folder: Path) -> Iterator[tuple[dict[str, Any], bytes]]:
                 yield row, file.read()
 
 
+def read_rows(table: Path) -> Iterator[RawRow]:
+    """Yield every row of a shard as its table has it, failures included, each success with its picture.
+
+    Raises:
+        DataError: the tar does not hold what the table lists.
+    """
+    names = {field.name for field in fields(RawRow)}
+    tar = table.with_suffix(".tar")
+    members = member_offsets(tar)
+    for record in _rows(table):
+        row = RawRow(**{name: value for name, value in record.items() if name in names})
+        if row.status == SUCCESS:
+            member = f"{record['key']}.{row.ext}"
+            if member not in members:
+                raise DataError(f"{tar} has no member {member} although its table lists it")
+            row = replace(row, image=read_span(tar, *members[member]))
+        yield row
+
+
 def raw_tables(folder: Path) -> list[Path]:
     """Return the parquet files of a raw corpus, in order."""
     return sorted(folder.glob("[0-9]*.parquet"))
@@ -121,7 +140,7 @@ def _rows(table: Path) -> Iterator[dict[str, Any]]:
         yield dict(zip(columns, values, strict=True))
 
 
-def _write_shard(rows: list[RawRow], out: Path, shard: str) -> Counter[str]:
+def write_shard(rows: list[RawRow], out: Path, shard: str) -> Counter[str]:
     """Write one shard's three files; return the number of rows by reason, successes under their status."""
     records = [_record(row, f"{shard}{index:04d}") for index, row in enumerate(rows)]
     with new_tar(out / f"{shard}.tar") as tar:
@@ -129,7 +148,7 @@ def _write_shard(rows: list[RawRow], out: Path, shard: str) -> Counter[str]:
             if row.image is not None and row.status == SUCCESS:
                 add_member(tar, f"{record['key']}.{row.ext}", row.image)
                 add_member(tar, f"{record['key']}.json", json.dumps(record, sort_keys=True).encode())
-                add_member(tar, f"{record['key']}.txt", row.caption.encode())
+                add_member(tar, f"{record['key']}.txt", record["caption"].encode())
     write_table(out / f"{shard}.parquet", {name: [record[name] for record in records] for name in COLUMNS})
     status = Counter(row.status for row in rows)
     files.write_json(
@@ -148,5 +167,6 @@ def _write_shard(rows: list[RawRow], out: Path, shard: str) -> Counter[str]:
 
 def _record(row: RawRow, key: str) -> dict[str, Any]:
     record = {name: getattr(row, name) for name in COLUMNS if name not in ("key", "sha256")}
+    inert = {name: one_line(value) for name, value in record.items() if isinstance(value, str)}
     image_hash = files.sha256_bytes(row.image) if row.image is not None else ""
-    return {"key": key, "sha256": image_hash, **record, "caption": normalise_caption(row.caption)}
+    return {"key": key, "sha256": image_hash, **record, **inert, "caption": normalise_caption(row.caption)}

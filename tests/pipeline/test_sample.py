@@ -3,7 +3,7 @@ import unicodedata
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.sample import normalise_caption, sample_uid
+from pipeline.sample import INVISIBLE, is_empty_caption, normalise_caption, one_line, sample_uid
 
 HASH = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
@@ -37,3 +37,27 @@ def test_captions_end_in_one_form(text: str) -> None:
 
 def test_a_control_character_cannot_keep_a_letter_from_its_accent() -> None:
     assert normalise_caption("  e\x00\u0301a\t\n b\ud800 ") == "\u00e9a b"
+
+
+@given(st.text(st.characters(codec=None)))
+def test_a_name_on_one_line_can_be_stored_and_shown(text: str) -> None:
+    line = one_line(text)
+    line.encode()
+    assert one_line(line) == line
+    assert not INVISIBLE.search(line)
+    assert line.splitlines() in ([], [line])
+
+
+def test_an_ordinary_name_stays_as_it_is() -> None:
+    assert one_line("a  Näme – with 日本") == "a  Näme – with 日本"
+    assert one_line("caf\udce9.jpg") == "caf\\udce9.jpg"
+
+
+def test_characters_that_reorder_go_and_joiners_stay() -> None:
+    assert normalise_caption("a\u202egnp.exe \u2066b\u2069\u200f\ufeff") == "agnp.exe b"
+    assert normalise_caption("👩\u200d👧 می\u200cخ") == "👩\u200d👧 می\u200cخ"
+
+
+def test_captions_of_no_visible_character_are_empty() -> None:
+    assert all(map(is_empty_caption, ("", " \t", "NaN", "null", "\u200b\u200d\u2060", "\u00a0", "\u202e")))
+    assert not any(map(is_empty_caption, ("0", "a", "😀", "none left", "Ⅷ", "́")))
