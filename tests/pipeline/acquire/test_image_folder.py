@@ -100,7 +100,6 @@ def test_too_few_successes_leave_nothing_behind(pictures, write_card, tmp_path):
         ("{engine: folder, path: nowhere}", "there is no folder"),
         ("{engine: folder, path: pictures, metadata: none.csv}", "there is no list"),
         ("{engine: folder, path: pictures, metadata: bad.csv}", "has no column file_name; did you mean filename?"),
-        ("{engine: folder, path: pictures, metadata: latin.csv}", "is not in UTF-8"),
         ("{engine: folder, path: pictures, metadata: wide.csv}", "a row has more values than there are columns"),
         ("{engine: folder, path: pictures, metadata: bad.jsonl}", "cannot be read"),
         ("{engine: folder, path: pictures, metadata: bad.parquet}", "cannot be read"),
@@ -111,7 +110,6 @@ def test_too_few_successes_leave_nothing_behind(pictures, write_card, tmp_path):
 def test_what_a_person_can_get_wrong_is_one_line(pictures, write_card, tmp_path, source, message):
     (pictures / "empty").mkdir()
     (pictures / "bad.csv").write_text("filename,caption\na.jpg,x\n")
-    (pictures / "latin.csv").write_bytes("file_name,caption\na.jpg,é\n".encode("latin-1"))
     (pictures / "wide.csv").write_text("file_name,caption\na.jpg,one,two\n")
     (pictures / "bad.jsonl").write_text('{"file_name": \n')
     (pictures / "bad.parquet").write_bytes(b"PAR1")
