@@ -16,6 +16,7 @@ from pipeline.acquire.process import last_line, run_watched
 from pipeline.errors import ConfigError
 
 DEADLINE = 300.0
+GLANCE = 3.0  # seconds for a question that a person waits for
 NO_NETWORK = {"ENOTFOUND", "EAI_AGAIN", "ECONNREFUSED", "ECONNRESET", "ETIMEDOUT", "ENETUNREACH", "EHOSTUNREACH"}
 UNKNOWN = {"E404", "ETARGET", "ENOVERSIONS"}
 
@@ -45,8 +46,8 @@ def obtain(package: str, version: str, integrity: str) -> Path:
     Raises:
         ConfigError: no npm, no network, an unknown package, or an archive with another hash.
     """
-    cache = Path(os.environ.get("ESSEN_CACHE") or Path.home() / ".cache" / "essen") / "npm"
-    cached = cache / archive_name(package, version)
+    cached = _cached(package, version)
+    cache = cached.parent
     if cached.is_file() and _integrity(cached) == integrity:
         return cached
     try:
@@ -58,6 +59,27 @@ def obtain(package: str, version: str, integrity: str) -> Path:
     except PermissionError as error:
         raise ConfigError(f"{error.filename}: permission denied; name another cache directory in ESSEN_CACHE") from None
     return cached
+
+
+def npm_availability(package: str, version: str, integrity: str) -> str:
+    """Return why a package cannot be had from here, empty if its archive is in the cache or the registry has it."""
+    cached = _cached(package, version)
+    if cached.is_file() and _integrity(cached) == integrity:
+        return ""
+    try:
+        command = [*npm_command(), "view", f"{package}@{version}", "dist.integrity"]
+    except ConfigError:
+        return "no npm"
+    with tempfile.TemporaryDirectory() as folder:
+        log = Path(folder) / "npm.log"
+        once = ["--fetch-retries=0", "--no-update-notifier", "--loglevel=error"]
+        ended = run_watched([*command, *once], log=log, cwd=Path(folder), deadline=GLANCE)
+        if ended.stopped:
+            return "the npm registry does not answer"
+        codes = _codes(log)
+        if ended.code == 0:
+            return "" if integrity in log.read_text(encoding="utf-8", errors="replace") else "the registry has another"
+    return "no network" if codes & NO_NETWORK else "the npm registry does not have it"
 
 
 def npm_pack(package: str, version: str, integrity: str, folder: Path) -> Path:
@@ -106,6 +128,12 @@ def read_json_member(archive: Path, member: str) -> Any:
         raise ConfigError(f"{archive.name}: {member} cannot be read: {error}") from None
 
 
+def _cached(package: str, version: str) -> Path:
+    """Return where the archive of a package lies once it has been downloaded."""
+    cache = Path(os.environ.get("ESSEN_CACHE") or Path.home() / ".cache" / "essen")
+    return cache / "npm" / archive_name(package, version)
+
+
 def _integrity(archive: Path) -> str:
     with archive.open("rb") as file:
         return "sha512-" + base64.b64encode(hashlib.file_digest(file, "sha512").digest()).decode()
@@ -113,8 +141,7 @@ def _integrity(archive: Path) -> str:
 
 def _complaint(spec: str, log: Path) -> str:
     """Return what npm's output means, as one line."""
-    text = log.read_text(encoding="utf-8", errors="replace")
-    codes = {word.strip('",') for word in text.split() if word.strip('",').isupper()}
+    text, codes = log.read_text(encoding="utf-8", errors="replace"), _codes(log)
     if codes & UNKNOWN:
         return f"the npm registry has no {spec}; check the card's package and version"
     if codes & NO_NETWORK:
@@ -122,3 +149,9 @@ def _complaint(spec: str, log: Path) -> str:
         return f"npm cannot reach its registry to fetch {spec}; connect to the network, or put the archive into {where}"
     errors = [line for line in text.splitlines() if "npm error" in line.lower() and "complete log" not in line]
     return f"npm could not fetch {spec}: {errors[0].strip() if errors else last_line(log)}"
+
+
+def _codes(log: Path) -> set[str]:
+    """Return the error codes in npm's output: its words in upper case."""
+    text = log.read_text(encoding="utf-8", errors="replace")
+    return {word.strip('",') for word in text.split() if word.strip('",').isupper()}

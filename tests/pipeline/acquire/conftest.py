@@ -1,5 +1,6 @@
 """Real things for acquisition: img2dataset's own environment, a web server, small pictures, icon packages."""
 
+import hashlib
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -87,3 +88,17 @@ def icon_card(
         return write_card(source, name=name, licence="MIT")
 
     return make
+
+
+@pytest.fixture
+def debian_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[bytes], str]:
+    """Put a Debian package where downloads are kept, and return how a source names it."""
+
+    def put(package: bytes, *, name: str = "tiny") -> str:
+        cache = tmp_path / "cache"
+        (cache / "debian").mkdir(parents=True, exist_ok=True)
+        (cache / "debian" / f"{name}_1%3a1.0-1_all.deb").write_bytes(package)
+        monkeypatch.setenv("ESSEN_CACHE", str(cache))
+        return f"{{name: {name}, version: '1:1.0-1', sha256: {hashlib.sha256(package).hexdigest()}}}"
+
+    return put

@@ -1,31 +1,27 @@
 """URL lists: the real img2dataset against a real server, judged by what lies on the disk afterwards."""
 
-import contextlib
 import csv
 import hashlib
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
-from pathlib import Path
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from acquire_helpers import Page, encoded, noise
 from PIL import Image
 
+from pipeline.acquire import url_list
 from pipeline.acquire.acquire import acquire, source_params
 from pipeline.acquire.card import load_card
-from pipeline.acquire.fetch import failure_reason
+from pipeline.acquire.net.config import NetConfig
 from pipeline.acquire.options import AcquireOptions
 from pipeline.acquire.raw import raw_tables, read_raw
 from pipeline.errors import ConfigError, DataError
 from pipeline.files import files_below
 from pipeline.tables import read_columns
 
-ROOT = Path(__file__).resolve().parents[3]
 COLUMNS = "columns: {group: story, category: kind, licence: licence, lang: lang}"
+NET = "net: {allow_private_hosts: true, backoff: 0, deadline: 5, per_host: 16}"
 
 
 def write_list(path, rows):
@@ -66,11 +62,15 @@ def test_every_line_of_a_list_becomes_a_row_with_its_picture_or_a_reason(site, w
         "/alpha.png": Page(rgba),
         "/turned.jpg": Page(encoded(noise(3), "JPEG", exif=turned)),
         "/page.html": Page(b"<html>not a picture</html>"),
+        "/empty.jpg": Page(b""),
         "/cut.jpg": Page(jpeg[: len(jpeg) // 2]),
         "/short.jpg": Page(jpeg[:100], headers={"Content-Length": str(len(jpeg))}),
         "/noai.jpg": Page(jpeg, headers={"X-Robots-Tag": "noai"}),
+        "/large.jpg": Page(bytes(300_000)),
+        "/drips.jpg": Page(jpeg, drips=True),
         "/broken.jpg": Page(status=500),
         "/other.jpg": Page(jpeg),
+        "/robots.txt": Page(b"User-agent: essen\nDisallow: /private/\n"),
     }
     right, wrong = hashlib.sha256(jpeg).hexdigest(), "0" * 64
     here = site.address
@@ -91,88 +91,173 @@ def test_every_line_of_a_list_becomes_a_row_with_its_picture_or_a_reason(site, w
         ({"url": f"file://{tmp_path}/list.tsv", "caption": "a file"}, "scheme_not_allowed"),
         ({"url": "", "caption": "nothing"}, "bad_url"),
         ({"url": "http://127.0.0.1:9/a.jpg", "caption": "nobody there"}, "no_connection"),
+        ({"url": f"{here}/large.jpg", "caption": "more than allowed"}, "too_large"),
+        ({"url": f"{here}/drips.jpg", "caption": "without end"}, "timeout"),
+        ({"url": f"{here}/private/a.jpg", "caption": "not for robots"}, "opt_out"),
+        ({"url": f"{here}/empty.jpg", "caption": "no bytes"}, "not_an_image"),
     ]
     path = write_list(tmp_path / "list.tsv", [line for line, _ in lines])
-    source = f"{{engine: url_list, list: list.tsv, {COLUMNS}, sha256: {{}}, allow_private_hosts: true, retries: 1}}"
-    card = write_card(source, extra="licences: {BY: CC-BY-4.0}\n")
+    net = "{allow_private_hosts: true, attempts: 2, backoff: 0, deadline: 1.5, max_bytes: 200000, failures: 9}"
+    card = write_card(
+        f"{{engine: url_list, list: list.tsv, {COLUMNS}, sha256: {{}}, net: {net}}}",
+        extra="licences: {BY: CC-BY-4.0}\n",
+    )
     counts = acquire(card, AcquireOptions(list=path, min_success_rate=0.2), tmp_path / "run")
 
     rows = rows_of(tmp_path / "run" / "raw" / "mine")
     assert [row["url"] for row in rows] == [line["url"] for line, _ in lines]
     assert [row["reason"] for row in rows] == [reason for _, reason in lines]
-    assert counts == {"in": 16, "kept": 5, "dropped": {reason: 1 for _, reason in lines if reason}}
+    assert (counts["in"], counts["kept"], counts["dropped"]["not_an_image"]) == (20, 5, 2)
     assert [rows[i]["status"] for i in (0, 5, 8, 12, 13)] == [
         "success", "failed_to_resize", "failed_to_download", "excluded", "failed_to_download",
     ]  # fmt: skip
-    assert rows[8]["opt_out"] == "X-Robots-Tag"
+    assert [bool(row["opt_out"]) for row in rows] == [reason == "opt_out" for _, reason in lines]
+    assert "robots.txt" in rows[18]["opt_out"]
     found = list(read_raw(tmp_path / "run" / "raw" / "mine"))
     assert [image for _, image in found[:3]] == [jpeg] * 3
-    assert [(row["ext"], row["error_message"]) for row, _ in found[3:]] == [
-        ("png", "transparency on white"), ("png", "turned upright"),
-    ]  # fmt: skip
+    assert [row["ext"] for row, _ in found[3:]] == ["png", "png"]
     assert (rows[4]["width"], rows[4]["height"], rows[4]["original_width"]) == (16, 24, 24)
     assert (rows[0]["group"], rows[0]["category"], rows[0]["licence"], rows[0]["lang"]) == (
-        "s1",
-        "cover",
-        "CC0-1.0",
-        "en",
-    )
+        "s1", "cover", "CC0-1.0", "en",
+    )  # fmt: skip
     assert (rows[1]["group"], rows[1]["licence"], rows[1]["licence_source"], rows[1]["lang"]) == (
         rows[1]["url"], "CC-BY-4.0", "list", "fr",
     )  # fmt: skip
     assert rows[1]["caption"] == "the same again"
-    assert site.asked["/good.jpg"] == 1
-    assert site.asked["/broken.jpg"] == 2
-    assert all("essen" in agent for agent in site.agents)
+    assert rows[11]["original_sha256"] == right
+    # What the server saw: each URL once, what may pass a second time, robots.txt once, one name.
+    assert (site.asked["/good.jpg"], site.asked["/broken.jpg"], site.asked["/none.jpg"]) == (1, 2, 1)
+    assert (site.asked["/robots.txt"], site.asked["/private/a.jpg"]) == (1, 0)
+    assert site.agents == {NetConfig().user_agent}
+    assert b"127.0.0.1:" + str(site.address.rsplit(":")[-1]).encode() in b"".join(tree(tmp_path / "run").values())
+    assert not list((tmp_path / "run" / "parts" / "mine").glob("try-*"))
 
 
-def test_a_host_name_or_a_redirect_that_leads_to_a_private_address_is_not_followed(site, write_card, tmp_path):
+def test_a_private_address_is_not_fetched_unless_allowed(site, write_card, tmp_path):
     path = write_list(tmp_path / "list.csv", [{"url": f"{site.address}/a.jpg", "caption": "literal"}])
     card = write_card("{engine: url_list, list: list.csv}")
     with pytest.raises(DataError, match=r"empty corpus: no row of mine succeeded \(private_address 1"):
         acquire(card, AcquireOptions(list=path), tmp_path / "run")
     assert not site.asked
 
-    # What img2dataset's process does with an address that a name or a redirect led to.
-    probe = (
-        "import runpy, socket, sys\n"
-        f"child = runpy.run_path({str(ROOT / 'pipeline/acquire/fetch_child.py')!r})\n"
-        "try:\n    socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=5)\n"
-        "except PermissionError as error:\n    print('refused', error)\n"
-        "else:\n    print('connected')\n"
-    )
-    port = site.address.rsplit(":", 1)[1]
-    for allowed, outcome in (
-        ("", "refused"),
-        ("127.0.0.1:9", "refused"),
-        (f"127.0.0.1:{port}", "connected"),
-        ("any", "connected"),
-    ):
-        environment = {**os.environ, "ESSEN_FETCH_ALLOWED": allowed}
-        done = subprocess.run(
-            [sys.executable, "-c", probe, "localhost", port],
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        assert done.stdout.startswith(outcome)
 
-
-@pytest.mark.slow
 @pytest.mark.usefixtures("img2dataset")
-def test_too_few_successes_publish_nothing_and_are_tried_again(site, write_card, tmp_path):
-    lines = pictures(site, 3)
-    kept = site.pages.pop("/0.jpg"), site.pages.pop("/1.jpg")
-    path = write_list(tmp_path / "list.csv", lines)
-    card = write_card("{engine: url_list, list: list.csv, allow_private_hosts: true, retries: 0}")
+def test_an_edited_list_costs_only_its_new_urls_and_has_nothing_stale(site, write_card, tmp_path):
+    lines = pictures(site, 30)
+    gone = {"url": f"{site.address}/gone.jpg", "caption": "gone"}
+    card = write_card(f"{{engine: url_list, list: list.csv, urls_per_part: 12, {NET}}}")
+    write_list(tmp_path / "list.csv", [*lines[:28], gone])  # beside the card
+    acquire(card, AcquireOptions(workers=1), tmp_path / "run")
+    first = site.asked.copy()
+
+    edited = [{**line, "caption": f"{line['caption']}, edited"} for line in reversed(lines)] + [gone]
+    write_list(tmp_path / "list.csv", edited)
+    assert acquire(card, AcquireOptions(workers=1), tmp_path / "run")["kept"] == 30
+    new = {
+        path: count
+        for path, count in (site.asked - first).items()
+        if path not in ("/robots.txt", "/.well-known/tdmrep.json")
+    }
+    assert new == {"/28.jpg": 1, "/29.jpg": 1}
+    found = list(read_raw(tmp_path / "run" / "raw" / "mine"))
+    assert [(row["url"], row["caption"]) for row, _ in found] == [
+        (line["url"], line["caption"]) for line in edited[:-1]
+    ]
+    assert [image for _, image in found] == [site.pages[f"/{n}.jpg"].body for n in reversed(range(30))]
+
+
+@pytest.mark.usefixtures("img2dataset")
+def test_hosts_that_come_back_are_asked_again_and_nobody_else(site, write_card, tmp_path):
+    lines = pictures(site, 8)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler)
+    away = f"http://127.0.0.1:{server.server_address[1]}"
+    server.server_close()
+    lines += [{"url": f"{away}/{n}.jpg", "caption": f"away {n}"} for n in range(12)]
+    write_list(tmp_path / "list.csv", lines)
+    card = write_card(f"{{engine: url_list, list: list.csv, {NET}}}")
     with pytest.raises(
-        DataError, match=r"1 of 3 rows succeeded, less than the minimum of 50% \(http_404 2; for example: "
-    ):
-        acquire(card, AcquireOptions(list=path), tmp_path / "run")
+        DataError, match=r"8 of 20 rows succeeded, less than the minimum of 50% .*run again to retry"
+    ) as error:
+        acquire(card, AcquireOptions(), tmp_path / "run")
+    assert error.value.exit_code == 3
     assert not (tmp_path / "run" / "raw" / "mine").exists()
-    site.pages |= {"/0.jpg": kept[0], "/1.jpg": kept[1]}
-    assert acquire(card, AcquireOptions(list=path), tmp_path / "run") == {"in": 3, "kept": 3, "dropped": {}}
+    asked = site.asked.copy()
+
+    picture = site.pages["/0.jpg"].body
+
+    class Back(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200 if self.path.endswith(".jpg") else 404)
+            self.end_headers()
+            self.wfile.write(picture)
+
+        log_message = lambda *_: None  # noqa: E731
+
+    server = ThreadingHTTPServer(("127.0.0.1", int(away.rsplit(":", 1)[1])), Back)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    try:
+        assert acquire(card, AcquireOptions(), tmp_path / "run") == {"in": 20, "kept": 20, "dropped": {}}
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+    assert site.asked == asked
+
+
+@pytest.mark.usefixtures("img2dataset")
+def test_when_all_rows_fail_for_good_nothing_is_published_and_nobody_is_asked_twice(site, write_card, tmp_path):
+    write_list(tmp_path / "list.csv", [{"url": f"{site.address}/{n}.jpg", "caption": f"{n}"} for n in range(20)])
+    card = write_card(f"{{engine: url_list, list: list.csv, {NET}}}")
+    for _ in range(2):
+        with pytest.raises(DataError, match=r"empty corpus: no row of mine succeeded \(http_404 20; for") as error:
+            acquire(card, AcquireOptions(), tmp_path / "run")
+        assert error.value.exit_code == 3
+        assert not (tmp_path / "run" / "raw" / "mine").exists()
+    assert {count for path, count in site.asked.items() if path.endswith(".jpg")} == {1}
+
+
+@pytest.mark.usefixtures("img2dataset")
+def test_a_body_that_changed_since_its_first_use_is_refused_until_it_is_accepted(site, write_card, tmp_path):
+    lines = pictures(site, 100)
+    sums = [hashlib.sha256(site.pages[f"/{n}.jpg"].body).hexdigest() for n in range(100)]
+    write_list(tmp_path / "list.csv", [{**line, "sha256": sums[n]} for n, line in enumerate(lines)])
+    lock = AcquireOptions(ledger=tmp_path / "ledger")
+    card = write_card(f"{{engine: url_list, list: list.csv, {NET}}}")
+    assert acquire(card, lock, tmp_path / "first")["kept"] == 100
+
+    changed = range(3, 100, 20)
+    for number in changed:
+        site.pages[f"/{number}.jpg"] = Page(encoded(noise(1_000 + number), "JPEG"))
+    counts = acquire(card, lock, tmp_path / "second")
+    assert counts == {"in": 100, "kept": 95, "dropped": {"changed_since_first_use": 5}}
+    rows = rows_of(tmp_path / "second" / "raw" / "mine")
+    assert [n for n, row in enumerate(rows) if row["reason"]] == list(changed)
+    assert f"its sha256 was {sums[3]}" in rows[3]["error_message"]
+
+    # From here on everything is in the parts of the second run.
+    asked = site.asked.copy()
+    accepting = write_card(f"{{engine: url_list, list: list.csv, on_changed: accept, {NET}}}")
+    assert acquire(accepting, lock, tmp_path / "second")["kept"] == 100
+    assert acquire(card, lock, tmp_path / "second")["kept"] == 100  # the new hashes are locked now
+    listed = write_card(f"{{engine: url_list, list: list.csv, sha256: {{}}, {NET}}}")
+    counts = acquire(listed, AcquireOptions(), tmp_path / "second")
+    assert counts == {"in": 100, "kept": 95, "dropped": {"hash_mismatch": 5}}
+    assert site.asked == asked
+
+
+@pytest.mark.usefixtures("img2dataset")
+def test_the_smallest_lists(site, write_card, tmp_path):
+    (line,) = pictures(site, 1)
+    card = write_card(f"{{engine: url_list, list: list.csv, {NET}}}")
+    for lines, outcome in (([line], 1), ([line] * 3, 3), ([{**line, "caption": ""}], 0), ([], 0)):
+        write_list(tmp_path / "list.csv", lines)
+        if outcome:
+            assert acquire(card, AcquireOptions(), tmp_path / "run")["kept"] == outcome
+        else:
+            with pytest.raises(DataError, match="empty corpus"):
+                acquire(card, AcquireOptions(), tmp_path / "run")
+    assert site.asked["/0.jpg"] == 1
 
 
 @pytest.mark.usefixtures("img2dataset")
@@ -194,8 +279,9 @@ def test_picture_books_come_from_the_mirror_with_their_credits(corpora, tmp_path
 
 def test_a_list_that_cannot_be_found_is_said_how_to_give(tmp_path):
     card = load_card("picturebooks")
-    with pytest.raises(ConfigError, match=r"where is the list urls\.tsv\? Give the folder .*--mirror DIR"):
+    with pytest.raises(ConfigError, match=r"where is the list urls\.tsv\? .* Give the folder .*--mirror DIR"):
         acquire(card, AcquireOptions(), tmp_path)
+    assert url_list.availability(card, card.source) in ("needs --mirror or a list", "needs `essen setup`")
     with pytest.raises(ConfigError, match=r"there is no list .*urls\.tsv; give the folder"):
         source_params(card, AcquireOptions(mirror=tmp_path))
     write_list(tmp_path / "urls.tsv", [{"url": "https://example.org/a.jpg", "caption": "a"}])
@@ -236,10 +322,10 @@ def test_parameters_follow_the_list_and_not_its_place(write_card, tmp_path):
         (
             [
                 {"url": "https://a.example/1", "caption": "a", "f": "1"},
-                {"url": "https://b.example/1", "caption": "b", "f": "2"},
+                {"url": "https://a.example/1", "caption": "b", "f": "2"},
             ],
             "{file: f}",
-            r"two files for the path /1: 1 and 2; a mirror has one",
+            r"two files for https://a\.example/1: 1 and 2; a mirror has one",
         ),
     ],
 )
@@ -248,109 +334,3 @@ def test_a_wrong_list_is_refused_in_one_line(write_card, tmp_path, lines, column
     card = write_card(f"{{engine: url_list, list: list.csv, columns: {columns}}}")
     with pytest.raises(ConfigError, match=message):
         acquire(card, AcquireOptions(mirror=tmp_path), tmp_path / "run")
-
-
-@pytest.mark.parametrize(
-    ("message", "reason"),
-    [
-        ("HTTP Error 403: Forbidden", "http_403"),
-        ("<urlopen error timed out>", "timeout"),
-        ("The read operation timed out", "timeout"),
-        ("<urlopen error [Errno -2] Name or service not known>", "unknown_host"),
-        ("<urlopen error [SSL: CERTIFICATE_VERIFY_FAILED] certificate has expired>", "tls"),
-        ("private address 10.0.0.1", "private_address"),
-        ("something else", "failed_to_download"),
-    ],
-)
-def test_messages_become_reasons(message, reason):
-    assert failure_reason(message) == reason
-
-
-def processes_below(folder: Path) -> list[int]:
-    """The processes of img2dataset that work on a folder, by their arguments and those of their parents."""
-    parents, found = {}, set()
-    for entry in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            parents[int(entry.name)] = int((entry / "stat").read_text().rsplit(")", 1)[1].split()[1])
-            if str(folder).encode() in (entry / "cmdline").read_bytes() and (entry / "cmdline").read_bytes().count(
-                b"fetch_child"
-            ):
-                found.add(int(entry.name))
-    while more := {child for child, parent in parents.items() if parent in found} - found:
-        found |= more
-    return sorted(found)
-
-
-def wait_for(condition, seconds=90.0):
-    deadline = time.monotonic() + seconds
-    while not (value := condition()):
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.05)
-    return value
-
-
-def start(card, path, out, **options):
-    code = (
-        "import sys; from pathlib import Path; from pipeline.acquire.card import load_card\n"
-        "from pipeline.acquire.acquire import acquire; from pipeline.acquire.options import AcquireOptions\n"
-        "if __name__ == '__main__':\n"
-        "    card, path, out = map(Path, sys.argv[1:])\n"
-        "    acquire(load_card(card), AcquireOptions(list=path, workers=1), out)\n"
-    )
-    arguments = [sys.executable, "-c", code, str(card.path), str(path), str(out)]
-    return subprocess.Popen(arguments, cwd=ROOT, **options)
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(not Path("/proc").is_dir(), reason="finds the processes in /proc")
-@pytest.mark.usefixtures("img2dataset")
-def test_killed_and_started_again_it_goes_on_and_ends_in_the_same_bytes(site, write_card, tmp_path):
-    lines = pictures(site, 12, delay=0.1)
-    path = write_list(tmp_path / "list.csv", lines)
-    card = write_card("{engine: url_list, list: list.csv, allow_private_hosts: true, urls_per_part: 6, threads: 2}")
-    parts = tmp_path / "killed" / "parts" / "mine"
-    process = start(card, path, tmp_path / "killed")
-    wait_for(lambda: parts.is_dir() and any(not entry.name.startswith("try-") for entry in parts.iterdir()))
-    wait_for(lambda: site.asked["/6.jpg"])
-    process.kill()
-    process.wait()
-    # With the caller gone, img2dataset ends by itself.
-    wait_for(lambda: not processes_below(parts), seconds=10)
-    asked = site.asked.copy()
-    assert not (tmp_path / "killed" / "raw" / "mine" / "00000.parquet").exists()
-
-    acquire(card, AcquireOptions(list=path), tmp_path / "killed")
-    assert all(site.asked[f"/{number}.jpg"] == asked[f"/{number}.jpg"] == 1 for number in range(6))
-    acquire(card, AcquireOptions(list=path, workers=1), tmp_path / "straight")
-    assert tree(tmp_path / "killed" / "raw") == tree(tmp_path / "straight" / "raw")
-    assert not list(parts.glob("try-*"))
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(not Path("/proc").is_dir(), reason="finds the processes in /proc")
-@pytest.mark.usefixtures("img2dataset")
-def test_a_killed_worker_of_img2dataset_does_not_hang_the_run(site, write_card, tmp_path):
-    path = write_list(tmp_path / "list.csv", pictures(site, 8, delay=0.3))
-    card = write_card("{engine: url_list, list: list.csv, allow_private_hosts: true, threads: 1, patience: 100}")
-    process = start(card, path, tmp_path / "run")
-    wait_for(lambda: site.asked["/1.jpg"])
-    top, *_ = processes_below(tmp_path / "run" / "parts")
-    workers = [pid for pid in processes_below(tmp_path / "run" / "parts") if pid != top]
-    for pid in workers:
-        with contextlib.suppress(OSError):
-            if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes():
-                os.kill(pid, signal.SIGKILL)
-    assert process.wait(timeout=120) == 0
-    assert [row["status"] for row in rows_of(tmp_path / "run" / "raw" / "mine")] == ["success"] * 8
-
-
-@pytest.mark.slow
-@pytest.mark.usefixtures("img2dataset")
-def test_an_answer_without_end_costs_its_own_row(site, write_card, tmp_path):
-    lines = pictures(site, 2)
-    site.pages["/1.jpg"] = Page(b"\xff\xd8\xff", drips=True)
-    path = write_list(tmp_path / "list.csv", lines)
-    card = write_card("{engine: url_list, list: list.csv, allow_private_hosts: true, patience: 3, timeout: 2}")
-    counts = acquire(card, AcquireOptions(list=path), tmp_path / "run")
-    assert counts == {"in": 2, "kept": 1, "dropped": {"no_end": 1}}
-    assert rows_of(tmp_path / "run" / "raw" / "mine")[1]["reason"] == "no_end"
