@@ -1,11 +1,12 @@
 """The catalogue of a run: one row for every distinct sample of all its raw corpora, and where its picture lies."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pipeline.acquire.raw import SUCCESS, raw_tables
+from pipeline.measure.personal import PersonalConfig, find_personal, redacted
 from pipeline.sample import COLUMNS, normalise_caption, sample_uid
 from pipeline.tables import read_columns, write_table
 from pipeline.tar import member_offsets
@@ -13,11 +14,18 @@ from pipeline.workspace import Counts
 
 # What spreadsheets and data frames write where there is no caption.
 MISSING = frozenset({"", "nan", "none", "null", "n/a", "<na>"})
-CATALOGUE_COLUMNS = (*COLUMNS, "category", "ext", "raw_shard", "raw_offset", "raw_size")
+CATALOGUE_COLUMNS = (*COLUMNS, "licence_source", "category", "ext", "raw_shard", "raw_offset", "raw_size")
+NO_REDACTION = PersonalConfig(policy="off")
 
 
-def write_catalogue(raw: Mapping[str, Path], path: Path, *, max_characters: int) -> Counts:
+def write_catalogue(
+    raw: Mapping[str, Path], path: Path, *, max_characters: int, personal: PersonalConfig = NO_REDACTION
+) -> Counts:
     """Write ``samples.parquet`` of some raw corpora, sorted by uid, and beside it ``rejected.parquet``, in order.
+
+    A caption with personal data is redacted here, before it has a uid. ``personal.parquet`` beside says of each sample
+    what was found (``kinds``, ``hits``), and under which uids the captions stood that became this one by redaction
+    (``raw_uids``).
 
     Where two rows are the same picture with the same caption, the earlier corpus and the earlier row keep it.
 
@@ -25,18 +33,25 @@ def write_catalogue(raw: Mapping[str, Path], path: Path, *, max_characters: int)
         raw: folder of raw shards by corpus, in the recipe's order.
         path: the parquet file to write.
         max_characters: longer captions are dropped.
+        personal: what becomes of personal data.
 
     Returns:
-        Counts with ``in``, ``kept`` and ``dropped`` by ``empty_caption``, ``caption_too_long`` and ``repeated_pair``.
+        Counts with ``in``, ``kept``, ``dropped`` by ``empty_caption``, ``caption_too_long``, ``personal_data`` and
+        ``repeated_pair``, and ``personal``: how much of each kind was found.
     """
     kept: dict[str, dict[str, Any]] = {}
     rejected: list[dict[str, Any]] = []
+    found: Counter[str] = Counter()
     total = 0
     for corpus, folder in raw.items():
         for row in _raw_rows(corpus, folder):
             total += 1
             reason = _caption_reason(row["caption"], max_characters)
+            if not reason and (kinds := _without_personal(row, personal)):
+                found.update(kinds)
+                reason = "personal_data" if personal.policy == "drop" else ""
             if not reason and row["uid"] in kept:
+                kept[row["uid"]]["raw_uids"] |= row["raw_uids"]
                 reason = "repeated_pair"
             if reason:
                 rejected.append({**row, "reason": reason})
@@ -44,16 +59,42 @@ def write_catalogue(raw: Mapping[str, Path], path: Path, *, max_characters: int)
                 kept[row["uid"]] = row
     rows = [kept[uid] for uid in sorted(kept)]
     write_table(path, {column: [row[column] for row in rows] for column in CATALOGUE_COLUMNS})
+    _write_personal(rows, path.with_name("personal.parquet"))
     columns = (*CATALOGUE_COLUMNS, "reason")
     write_table(path.with_name("rejected.parquet"), {column: [row[column] for row in rejected] for column in columns})
     dropped = Counter(row["reason"] for row in rejected)
-    return {"in": total, "kept": len(rows), "dropped": dict(sorted(dropped.items()))}
+    counts = {"in": total, "kept": len(rows), "dropped": dict(sorted(dropped.items()))}
+    return counts if personal.policy == "off" else {**counts, "personal": dict(sorted(found.items()))}
 
 
 def _caption_reason(caption: str, max_characters: int) -> str:
     if caption.casefold() in MISSING:
         return "empty_caption"
     return "caption_too_long" if len(caption) > max_characters else ""
+
+
+def _without_personal(row: dict[str, Any], config: PersonalConfig) -> list[str]:
+    """Take what is personal out of a row's caption and group, and return its kinds; to flag it, leave it there."""
+    found = find_personal(row["caption"], config.kinds, config.allow) if config.policy != "off" else []
+    row["kinds"] = [entry.kind for entry in found]
+    if found and config.policy != "flag":
+        row["raw_uids"] = {row["uid"]}
+        row["caption"] = redacted(row["caption"], found)
+        row["group"] = redacted(row["group"], find_personal(row["group"], config.kinds, config.allow))
+        row["uid"] = sample_uid(row["image_sha256"], row["caption"])
+    return row["kinds"]
+
+
+def _write_personal(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
+    import pyarrow as pa
+
+    columns = {
+        "uid": pa.array([row["uid"] for row in rows], type=pa.string()),
+        "kinds": pa.array([sorted(set(row["kinds"])) for row in rows], type=pa.list_(pa.string())),
+        "hits": pa.array([len(row["kinds"]) for row in rows], type=pa.int32()),
+        "raw_uids": pa.array([sorted(row["raw_uids"]) for row in rows], type=pa.list_(pa.string())),
+    }
+    write_table(path, pa.table(columns))
 
 
 def _raw_rows(corpus: str, folder: Path) -> Iterator[dict[str, Any]]:
@@ -76,6 +117,7 @@ def _raw_rows(corpus: str, folder: Path) -> Iterator[dict[str, Any]]:
                 "corpus": corpus,
                 "group": row["group"] or f"{corpus}/{row['key']}",
                 "licence": row["licence"],
+                "licence_source": row["licence_source"],
                 "attribution": row["attribution"],
                 "url": row["url"],
                 "category": row["category"],
@@ -83,6 +125,8 @@ def _raw_rows(corpus: str, folder: Path) -> Iterator[dict[str, Any]]:
                 "raw_shard": f"raw/{corpus}/{tar.name}",
                 "raw_offset": offset,
                 "raw_size": size,
+                "kinds": [],
+                "raw_uids": set(),
             }
 
 

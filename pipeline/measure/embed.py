@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from pipeline import files
 from pipeline.errors import ConfigError, DataError
+from pipeline.measure import structure
 
 if TYPE_CHECKING:
     import numpy as np
@@ -92,11 +93,12 @@ def encoder_identity(name: str, image_size: int) -> dict[str, Any]:
         "weights": _weights().name,
         "torch": version("torch"),
         "timm": version("timm"),
+        "structure": structure.structure_identity(),
     }
 
 
 def embed_images(encoder: Encoder, images: dict[str, tuple[Path, int, int]], folder: Path, *, batch_size: int) -> int:
-    """Write ``image.npy`` (N, dim), ``images.json`` (the hashes, in row order) and ``header.json``.
+    """Write ``image.npy`` (N, dim), ``structure.npy``, ``images.json`` (the hashes, in row order) and ``header.json``.
 
     Pictures that cannot be decoded have no row.
 
@@ -116,20 +118,28 @@ def embed_images(encoder: Encoder, images: dict[str, tuple[Path, int, int]], fol
     names = list(images)
     kept: list[str] = []
     rows: list[np.ndarray] = []
+    lines: list[np.ndarray] = []
     for start in range(0, len(names), batch_size):
         batch = names[start : start + batch_size]
-        squares = [_square(images[name], encoder.image_size) for name in batch]
+        squares = [_squares(images[name], (encoder.image_size, structure.SIDE)) for name in batch]
         usable = [square for square in squares if square is not None]
         kept += [name for name, square in zip(batch, squares, strict=True) if square is not None]
         if usable:
-            rows.append(encoder.encode_images(np.stack(usable)))
+            seen, drawn = (np.stack(side) for side in zip(*usable, strict=True))
+            rows.append(encoder.encode_images(seen))
+            lines.append(structure.structure(drawn))
     vectors = np.concatenate(rows) if rows else np.zeros((0, encoder.dim), dtype=np.float32)
     bad = [kept[row] for row in np.flatnonzero(~np.isfinite(vectors).all(axis=1))]
     if bad:
         raise DataError(f"the encoder {encoder.name} gave no finite vector for {len(bad)} pictures, first {bad[0]}")
     np.save(folder / "image.npy", np.ascontiguousarray(vectors, dtype=np.float32), allow_pickle=False)
+    drawn = np.concatenate(lines) if lines else np.zeros((0, structure.DIM), dtype=np.float32)
+    np.save(folder / structure.FILE, drawn, allow_pickle=False)
     files.write_json(folder / "images.json", kept)
-    files.write_json(folder / "header.json", {**encoder.identity, "rows": len(kept)})
+    files.write_json(
+        folder / "header.json",
+        {**encoder.identity, "dim": encoder.dim, "structure": structure.structure_identity(), "rows": len(kept)},
+    )
     return len(kept)
 
 
@@ -177,14 +187,17 @@ def stretched(picture: "Image.Image", size: int) -> "np.ndarray":
     return np.asarray(picture.resize((size, size), Image.Resampling.LANCZOS))
 
 
-def _square(place: tuple[Path, int, int], size: int) -> "np.ndarray | None":
+def _squares(place: tuple[Path, int, int], sizes: tuple[int, ...]) -> "list[np.ndarray] | None":
+    """Return a picture stretched to squares of some sizes, or None where it cannot be decoded."""
     from pipeline.shards.picture import PictureError, decode_rgb
     from pipeline.tar import read_span
 
     try:
-        return stretched(decode_rgb(read_span(*place)), size)
+        picture = decode_rgb(read_span(*place))
     except PictureError:
         return None
+    squares = {size: stretched(picture, size) for size in dict.fromkeys(sizes)}
+    return [squares[size] for size in sizes]
 
 
 def _weights() -> Path:

@@ -6,13 +6,29 @@ from typing import Any
 
 from pipeline import files
 from pipeline.errors import DataError
+from pipeline.measure import caption, image, personal
 from pipeline.measure.caption import model_identity, write_caption_signals
 from pipeline.measure.catalogue import unique_images, write_catalogue
 from pipeline.measure.config import EmbedConfig, MeasureConfig
-from pipeline.measure.embed import EfficientNetLite0, embed_images, encoder_identity
-from pipeline.measure.image import VERSION, write_image_signals
+from pipeline.measure.embed import EfficientNetLite0, Encoder, embed_images, encoder_identity
+from pipeline.measure.image import write_image_signals
+from pipeline.measure.language import language_identity
 from pipeline.measure.lexicon import lexicon_identity, write_lexicon_signals
+from pipeline.measure.open_clip_encoder import OpenClip, is_open_clip, open_clip_identity
+from pipeline.measure.text_encoder import MiniLM, embed_captions, text_encoder_identity
+from pipeline.tables import read_columns
 from pipeline.workspace import Counts
+
+SIGNALS = (
+    "samples.parquet",
+    "rejected.parquet",
+    "catalogue.json",
+    "personal.parquet",
+    "image.parquet",
+    "caption.parquet",
+    "lexicon.parquet",
+    "sources.json",
+)
 
 
 def measure(config: MeasureConfig, raw: Mapping[str, Path], run: Path, out: Path) -> Counts:
@@ -29,14 +45,18 @@ def measure(config: MeasureConfig, raw: Mapping[str, Path], run: Path, out: Path
     """
     folder = out / "signals"
     samples = folder / "samples.parquet"
-    counts = write_catalogue(raw, samples, max_characters=config.max_characters)
+    counts = write_catalogue(raw, samples, max_characters=config.max_characters, personal=config.personal)
     if counts["kept"] == 0:
         raise DataError(f"empty corpus: none of {counts['in']} rows is a picture with a caption {counts['dropped']}")
     files.write_json(folder / "catalogue.json", counts)
     images = unique_images(out, run)
-    undecodable = write_image_signals(samples, images, folder / "image.parquet", workers=config.workers)
+    undecodable = write_image_signals(
+        samples, images, folder / "image.parquet", workers=config.workers, text_plugin=config.text_plugin
+    )
     unread = write_caption_signals(samples, folder / "caption.parquet", model=config.spacy_model)
-    unlisted = write_lexicon_signals(samples, folder / "lexicon.parquet")
+    unlisted = write_lexicon_signals(
+        samples, folder / "lexicon.parquet", names=config.lexicons, own=config.own_lexicons
+    )
     files.write_json(folder / "sources.json", measure_sources(config))
     return {
         **counts,
@@ -56,28 +76,51 @@ def measure_sources(config: MeasureConfig) -> dict[str, Any]:
     from importlib.metadata import version
 
     return {
-        "caption": model_identity(config.spacy_model),
-        "lexicon": lexicon_identity(),
-        "image": {"version": VERSION, **{name: version(name) for name in ("pillow", "imagehash", "numpy")}},
+        "personal": {"version": personal.VERSION, "phonenumbers": version("phonenumbers")},
+        "caption": {"version": caption.VERSION, **model_identity(config.spacy_model)},
+        "language": language_identity(),
+        "lexicon": lexicon_identity(config.lexicons, config.own_lexicons),
+        "image": {"version": image.VERSION, **{name: version(name) for name in ("pillow", "scipy", "numpy")}},
     }
 
 
 def embed(config: EmbedConfig, run: Path, out: Path) -> Counts:
-    """Write ``embeddings/<encoder>/`` for every distinct picture of ``signals/samples.parquet``.
+    """Write ``embeddings/``: a vector for every distinct picture and for every distinct caption of the catalogue.
 
     Raises:
-        ConfigError: the encoder's weights are not installed.
+        ConfigError: an encoder's weights are not installed.
     """
-    encoder = EfficientNetLite0(config.image_size)
     images = unique_images(run, run)
-    rows = embed_images(encoder, images, out / "embeddings" / encoder.name, batch_size=config.batch_size)
-    return {"pictures": len(images), "vectors": rows}
+    captions = sorted(set(read_columns(run / "signals/samples.parquet", ["caption"])["caption"]))
+    picture_encoder = image_encoder(config)
+    folder = out / "embeddings" / config.image_folder
+    rows = embed_images(picture_encoder, images, folder, batch_size=config.batch_size)
+    own = picture_encoder if isinstance(picture_encoder, OpenClip) and is_open_clip(config.text_encoder) else None
+    words = own or MiniLM(config.batch_size)
+    texts = embed_captions(words, captions, out / "embeddings" / config.text_folder)
+    return {"pictures": len(images), "vectors": rows, "captions": texts}
+
+
+def image_encoder(config: EmbedConfig) -> Encoder:
+    """Return the encoder of pictures, its weights loaded.
+
+    Raises:
+        ConfigError: they cannot be had.
+    """
+    if is_open_clip(config.encoder):
+        return OpenClip(config.encoder, config.batch_size)
+    return EfficientNetLite0(config.image_size)
 
 
 def embed_sources(config: EmbedConfig) -> dict[str, Any]:
     """Return versions and hashes of what embeds: part of the step's key.
 
     Raises:
-        ConfigError: the encoder's weights are not installed.
+        ConfigError: an encoder's weights are not installed.
     """
-    return encoder_identity(config.encoder, config.image_size)
+    if is_open_clip(config.encoder):
+        picture = open_clip_identity(config.encoder)
+    else:
+        picture = encoder_identity(config.encoder, config.image_size)
+    own = is_open_clip(config.text_encoder)
+    return {"image": picture, "text": picture if own else text_encoder_identity(config.text_encoder)}

@@ -55,7 +55,7 @@ def test_an_encoder_sees_the_whole_picture_stretched_to_a_square() -> None:
 def test_the_step_writes_one_vector_a_picture_and_the_same_bytes_again(run: Path, tmp_path: Path) -> None:
     config = EmbedConfig(image_size=32, batch_size=4)
     for name in ("one", "two"):
-        assert embed(config, run, run / name) == {"pictures": 6, "vectors": 6}
+        assert embed(config, run, run / name) == {"pictures": 6, "vectors": 6, "captions": 9}
     folder = run / "one/embeddings/efficientnet-lite0"
     for file in ("image.npy", "images.json", "header.json"):
         assert (folder / file).read_bytes() == (run / "two/embeddings/efficientnet-lite0" / file).read_bytes()
@@ -111,4 +111,4 @@ def test_vectors_of_other_pictures_are_refused(tmp_path: Path) -> None:
 def test_pictures_that_cannot_be_decoded_have_no_vector(tmp_path: Path) -> None:
     raw = corpus(tmp_path, "a", [row("a cat", picture(1)), row("broken", b"no picture")])
     write_catalogue({"a": raw}, tmp_path / "signals/samples.parquet", max_characters=100)
-    assert embed(EmbedConfig(image_size=32), tmp_path, tmp_path) == {"pictures": 2, "vectors": 1}
+    assert embed(EmbedConfig(image_size=32), tmp_path, tmp_path) == {"pictures": 2, "vectors": 1, "captions": 2}

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 from real_pictures import corpus, encoded, picture, row
 
+from pipeline.errors import ConfigError
 from pipeline.files import sha256_file
 from pipeline.measure.catalogue import unique_images, write_catalogue
 from pipeline.measure.image import SIGNALS, measure_picture, write_image_signals
@@ -107,3 +108,37 @@ def encoded_lossless(image: Image.Image) -> bytes:
     out = _file(b"")
     image.save(out, "WEBP", lossless=True)
     return out.getvalue()
+
+
+def test_regions_and_clutter_rise_with_what_there_is_to_see() -> None:
+    pixels = np.full((64, 64, 3), 255, dtype=np.uint8)
+    one = measure_picture(encoded(Image.fromarray(pixels)))
+    assert (one["regions"], one["clutter"]) == (1, 0.0)
+    pixels[12:28, 12:28] = (200, 0, 0)
+    pixels[12:28, 44:60] = (0, 0, 200)
+    three = measure_picture(encoded(Image.fromarray(pixels)))
+    assert three["regions"] == 3
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    assert one["clutter"] < three["clutter"] < measure_picture(encoded(Image.fromarray(noise)))["clutter"]
+
+
+def test_grey_pictures_are_told_from_coloured_ones() -> None:
+    ramp = np.tile(np.arange(64, dtype=np.uint8)[:, None, None] * 4, (1, 64, 3))
+    assert measure_picture(encoded(Image.fromarray(ramp)))["grey"]
+    ramp[:, :8] = (255, 0, 0)
+    assert not measure_picture(encoded(Image.fromarray(ramp)))["grey"]
+
+
+def test_a_plug_in_says_how_much_is_text() -> None:
+    assert measure_picture(flat((255, 0, 0)))["text_share"] is None
+    assert measure_picture(flat((255, 0, 0)), "numpy:mean")["text_share"] == pytest.approx(85)
+    with pytest.raises(ConfigError, match="cannot be loaded"):
+        measure_picture(flat((255, 0, 0)), "no_such_module:text")
+    with pytest.raises(ConfigError, match="named as module:function"):
+        measure_picture(flat((255, 0, 0)), "numpy.mean")
+
+
+def test_perceptual_hashes_are_those_of_imagehash() -> None:
+    for number in range(40):
+        data = picture(number, side=90)
+        assert measure_picture(data)["phash"] == str(imagehash.phash(Image.open(_file(data)).convert("RGB"))), number
