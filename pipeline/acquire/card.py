@@ -5,7 +5,7 @@ text and what is fetched cannot drift apart.
 """
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 
@@ -13,6 +13,7 @@ from pipeline.acquire.sources import AnySource
 from pipeline.config import Config, explain, nearest
 from pipeline.errors import ConfigError
 
+Imagery = Literal["drawings", "photographs", "mixed"]
 CARDS = Path(__file__).resolve().parents[2] / "data_cards"
 
 
@@ -27,6 +28,7 @@ class FrontMatter(Config):
     homepage: str = ""
     language: str = Field(default="und", description="language code of the captions (ISO 639)")
     child_directed: bool = Field(description="made for children; such a corpus stops at any adult content")
+    imagery: Imagery = Field(default="mixed", description="drawings, photographs, or both; decides on real children")
     redistributable: bool = Field(description="whether shards made of it may be passed on")
     size: str = Field(default="", description="how much there is, for a person")
     source: AnySource
@@ -64,7 +66,9 @@ def load_card(name_or_path: str | Path) -> Card:
 
 def list_cards() -> list[Card]:
     """Return the built-in cards, sorted by name."""
-    return [load_card(path) for path in sorted(CARDS.glob("*.md")) if path.name != "README.md"]
+    return [
+        load_card(path) for path in sorted(CARDS.glob("*.md"), key=lambda path: path.stem) if path.name != "README.md"
+    ]
 
 
 def _locate(name_or_path: str | Path) -> Path:

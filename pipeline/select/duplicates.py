@@ -1,169 +1,248 @@
 """Duplicates by a greedy leader: every dropped picture has a kept partner that is as close as the rule demands.
 
-Pictures are walked once in an order that depends on them alone (more pixels first, then the hash). One stays unless a
-picture that stayed is its duplicate; then it goes, and the closest of these is its partner. So no two pictures that
-stay are duplicates, none goes without a partner that stays, and the outcome does not depend on the input's order. Both
-are checked at every run. Several captions of one picture are several samples of one picture, never duplicates.
+Pictures are walked once in an order that depends on them alone (a policy, then the hash). One stays unless a picture
+that stayed is its duplicate; then it goes, and the closest of these is its partner. So no two pictures that stay are
+duplicates, none goes without a partner that stays, and the outcome does not depend on the input's order. Both are
+checked at every run. Several captions of one picture are several samples of one picture, never duplicates.
+
+A rule looks at the scores of a pair alone, so a pair that is stored can be judged again by another rule.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pipeline.errors import DataError
+from pipeline.select import overlay
 from pipeline.select.config import DuplicateConfig
+from pipeline.select.neighbours import cosines_of, pairs_at_or_above
+from pipeline.select.pictures import Gallery, Picture
 
 if TYPE_CHECKING:
     import numpy as np
 
-SLACK = 1e-4  # the search goes this far below the floor; each cosine is then computed again in double precision
-DECIMALS = 6  # of a cosine, so that it does not depend on the order in which a machine adds
-BLOCK = 4_096  # pairs at a time, for memory only
+CHUNK = 4_096  # pairs at a time, for memory only
+DECIMALS = 6  # of a difference
+NAMED_FLOOR = 0.8  # lines of named pictures that agree less are not stored: they are never one by their lines
+PIXELS, NEAR, REDRAWN = "duplicate_pixels", "near_duplicate", "same_drawing"
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
-    """What decides whether two pictures are one.
+class Scores:
+    """P pairs of pictures that are close, sorted by rows, each column an array of length P.
 
     Attributes:
-        sha256: of the bytes.
-        pixel_sha256: of the decoded pixels and their size.
-        phash: the bits of the perceptual hash.
-        entropy: of the grey levels, in bits.
-        pixels: width times height.
-        thumbnail: bytes of a small copy, of one length for all pictures.
-    """
-
-    sha256: str
-    pixel_sha256: str
-    phash: int
-    entropy: float
-    pixels: int
-    thumbnail: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Pair:
-    """Two pictures that are close.
-
-    Attributes:
-        first, second: rows into the list of pictures, `first` < `second`.
-        cosine: of their embeddings, to six decimals.
+        first, second: rows of a gallery, `first` < `second`.
+        cosine: of the embeddings.
         hamming: number of bits in which the perceptual hashes differ.
         difference: the largest difference between the thumbnails, in any cell and colour; 0 to 1.
+        lines: agreement of the lines where they agree worst, as the pictures lie.
+        agreement, weakest: of the lines in all and where they agree worst, under the best window.
         same_pixels: the decoded pictures are equal.
+        blank: one of them holds nearly nothing.
+        simple: one of them has few edges.
+        outlined: one of them, and one only, is lines on white paper.
+        named: both stand under names alone.
     """
 
-    first: int
-    second: int
-    cosine: float
-    hamming: int
-    difference: float
-    same_pixels: bool
+    first: "np.ndarray"
+    second: "np.ndarray"
+    cosine: "np.ndarray"
+    hamming: "np.ndarray"
+    difference: "np.ndarray"
+    lines: "np.ndarray"
+    agreement: "np.ndarray"
+    weakest: "np.ndarray"
+    same_pixels: "np.ndarray"
+    blank: "np.ndarray"
+    simple: "np.ndarray"
+    outlined: "np.ndarray"
+    named: "np.ndarray"
 
 
 @dataclass(frozen=True, slots=True)
 class Partner:
-    """Why a picture goes: the row of the one that stays, their cosine, and whether their pixels are equal."""
+    """Why a picture goes: the row of the one that stays, their cosine, and the reason."""
 
     row: int
     cosine: float
-    same_pixels: bool
+    reason: str
 
 
-def leader_order(pictures: Sequence[Picture]) -> list[Picture]:
-    """Return the pictures in the order in which they may stay: more pixels first, then by hash."""
-    return sorted(pictures, key=lambda picture: (-picture.pixels, picture.sha256))
-
-
-def close_pairs(pictures: Sequence[Picture], vectors: "np.ndarray", floor: float) -> list[Pair]:
-    """Return all pairs with a cosine of at least `floor` or with equal pixels, by exact search, sorted by rows.
-
-    Args:
-        pictures: N of them.
-        vectors: (N, D) float32 of unit length, row i for picture i.
-    """
-    import faiss
+def close_pairs(config: DuplicateConfig, gallery: Gallery) -> Scores:
+    """Return the scores of all pairs with equal pixels, a cosine from the floor on, or lines from the line floor on."""
     import numpy as np
 
-    if not pictures:
-        return []
-    index = faiss.IndexFlatIP(vectors.shape[1])
-    index.add(vectors)
-    limits, _, rows = index.range_search(vectors, floor - SLACK)
-    owners = np.repeat(np.arange(len(pictures)), np.diff(limits).astype(np.int64))
-    chosen = owners < rows
-    equal = _equal_pixels(pictures)
-    candidates = sorted(equal.union(zip(owners[chosen].tolist(), rows[chosen].tolist(), strict=True)))
-    thumbnails = np.frombuffer(b"".join(p.thumbnail for p in pictures), dtype=np.uint8).reshape(len(pictures), -1)
-    pairs = []
-    for start in range(0, len(candidates), BLOCK):
-        block = candidates[start : start + BLOCK]
-        cosines, differences = _compare(vectors, thumbnails, np.array(block))
-        for (first, second), cosine, difference in zip(block, cosines, differences, strict=True):
-            a, b, same = pictures[first], pictures[second], (first, second) in equal
-            if cosine >= floor or same:
-                pairs.append(Pair(first, second, cosine, (a.phash ^ b.phash).bit_count(), difference, same))
-    return pairs
+    seen = pairs_at_or_above(gallery.vectors, config.floor)
+    drawn = pairs_at_or_above(gallery.structures, config.line_floor)
+    named = _named(config, gallery.pictures)
+    told = ~(named[drawn.first] & named[drawn.second]) | (drawn.cosine >= NAMED_FLOOR)
+    near = [np.stack(pair, axis=1) for pair in ((seen.first, seen.second), (drawn.first[told], drawn.second[told]))]
+    rows = np.concatenate([_equal_pixels(gallery.pictures), *near])
+    return score_pairs(config, gallery, np.unique(rows, axis=0))
 
 
-def _equal_pixels(pictures: Sequence[Picture]) -> set[tuple[int, int]]:
+def score_pairs(config: DuplicateConfig, gallery: Gallery, rows: "np.ndarray") -> Scores:
+    """Return the scores of some pairs, given as (P, 2) rows of a gallery.
+
+    Lines are laid over each other only where the rule would look at it; other pictures are compared as they lie.
+    """
+    import numpy as np
+
+    first, second = rows.reshape(-1, 2).astype(np.int64).T
+    pictures = gallery.pictures
+    pairs = zip(first.tolist(), second.tolist(), strict=True)
+    hamming = [(pictures[a].phash ^ pictures[b].phash).bit_count() for a, b in pairs]
+    names = _named(config, pictures)
+    named = names[first] & names[second]
+    cosine, difference = _compare(gallery, first, second)
+    pixels = np.array([picture.pixel_sha256 for picture in pictures], dtype=object)
+    entropy = np.array([picture.entropy for picture in pictures])
+    edges = np.array([picture.edge_density for picture in pictures])
+    outline = np.array([picture.outline for picture in pictures], dtype=bool)
+    blank = np.minimum(entropy[first], entropy[second]) < config.blank_entropy
+    simple = np.minimum(edges[first], edges[second]) < config.detail
+    outlined = outline[first] != outline[second]
+    still = overlay.in_place(gallery.structures, gallery.structures, first, second)
+    wanted = ~(named | blank | simple) & (outlined | (cosine >= config.kinship)) & (still.weakest < config.lines)
+    moved = _moved(config, gallery, still, first, second, wanted & config.redrawn)
+    return Scores(
+        first=first,
+        second=second,
+        cosine=cosine,
+        hamming=np.array(hamming, dtype=np.int64),
+        difference=difference,
+        lines=still.weakest,
+        agreement=moved.agreement,
+        weakest=moved.weakest,
+        same_pixels=(pixels[first] == pixels[second]).astype(bool),
+        blank=blank,
+        simple=simple,
+        outlined=outlined,
+        named=named,
+    )
+
+
+def _named(config: DuplicateConfig, pictures: Sequence[Picture]) -> "np.ndarray":
+    """Return which of the pictures stand under names alone."""
+    import numpy as np
+
+    return np.array([picture.is_named(config.name_words) for picture in pictures], dtype=bool)
+
+
+def _moved(
+    config: DuplicateConfig,
+    gallery: Gallery,
+    still: overlay.Alignment,
+    first: "np.ndarray",
+    second: "np.ndarray",
+    wanted: "np.ndarray",
+) -> overlay.Alignment:
+    """Return the alignments under the best window for the wanted pairs, and as they lie for the others."""
+    structures, rows = gallery.structures, wanted.nonzero()[0]
+    best = overlay.aligned(structures, structures, first[rows], second[rows], mirrored=config.mirrored)
+    moved = overlay.Alignment(still.agreement.copy(), still.weakest.copy())
+    moved.agreement[rows], moved.weakest[rows] = best
+    return moved
+
+
+def _equal_pixels(pictures: Sequence[Picture]) -> "np.ndarray":
+    """Return the (P, 2) rows of pictures with equal pixels."""
+    import numpy as np
+
     groups: dict[str, list[int]] = {}
     for row, picture in enumerate(pictures):
         groups.setdefault(picture.pixel_sha256, []).append(row)
-    return {(a, b) for rows in groups.values() for place, a in enumerate(rows) for b in rows[place + 1 :]}
+    pairs = [(a, b) for rows in groups.values() for place, a in enumerate(rows) for b in rows[place + 1 :]]
+    return np.array(pairs, dtype=np.int64).reshape(-1, 2)
 
 
-def _compare(vectors: "np.ndarray", thumbnails: "np.ndarray", block: "np.ndarray") -> tuple[list[float], list[float]]:
-    """Return the cosines and the largest differences of a (P, 2) block of rows."""
+def _compare(gallery: Gallery, first: "np.ndarray", second: "np.ndarray") -> "tuple[np.ndarray, np.ndarray]":
+    """Return the cosines and the largest differences of the thumbnails of some pairs."""
     import numpy as np
 
-    first, second = block.T
-    cosines = np.einsum("pd,pd->p", vectors[first].astype(np.float64), vectors[second].astype(np.float64))
-    apart = np.abs(thumbnails[first].astype(np.int16) - thumbnails[second]).max(axis=1, initial=0) / 255
-    return np.minimum(np.round(cosines, DECIMALS), 1.0).tolist(), np.round(apart, DECIMALS).tolist()
+    count = len(gallery.pictures)
+    joined = b"".join(picture.thumbnail for picture in gallery.pictures)
+    thumbnails = np.frombuffer(joined, dtype=np.uint8).reshape(count, -1 if count else 0)
+    cosines, differences = [np.empty(0)], [np.empty(0)]
+    for start in range(0, len(first), CHUNK):
+        a, b = first[start : start + CHUNK], second[start : start + CHUNK]
+        cosines.append(cosines_of(gallery.vectors[a], gallery.vectors[b]))
+        differences.append(np.abs(thumbnails[a].astype(np.int16) - thumbnails[b]).max(axis=1, initial=0) / 255)
+    return np.concatenate(cosines), np.round(np.concatenate(differences), DECIMALS)
 
 
-def is_duplicate(config: DuplicateConfig, pictures: Sequence[Picture], pair: Pair) -> bool:
-    """Tell whether a pair is one picture by the rule."""
-    if pair.same_pixels:
-        return True
-    if min(pictures[pair.first].entropy, pictures[pair.second].entropy) < config.blank_entropy:
-        return False
-    return pair.cosine >= config.cosine and pair.hamming <= config.hamming and pair.difference <= config.difference
+def tiers(config: DuplicateConfig, scores: Scores) -> "dict[str, np.ndarray]":
+    """Return, for every tier by itself, which pairs it calls one picture: (P,) booleans by the tier's name."""
+    seen = ~scores.blank
+    alike = seen & (scores.difference <= config.difference) & (scores.lines >= config.lines)
+    found = {
+        "exact": scores.same_pixels,
+        "perceptual": alike & (scores.hamming <= config.hamming),
+        "semantic": alike & (scores.cosine >= config.cosine),
+        "lines": alike & (scores.lines >= config.same_lines),
+    }
+    painted = (
+        (scores.agreement >= config.agreement)
+        & (scores.weakest >= config.weakest)
+        & (scores.cosine >= config.kinship)
+        & ~scores.outlined
+    )
+    outlined = (
+        (scores.agreement >= config.outline_agreement) & (scores.weakest >= config.outline_weakest) & scores.outlined
+    )
+    redrawn = seen & ~scores.named & ~scores.simple & (painted | outlined)
+    return {**found, "redrawn": redrawn & config.redrawn}
 
 
-def greedy_leader(config: DuplicateConfig, pictures: Sequence[Picture], pairs: Sequence[Pair]) -> dict[int, Partner]:
+def reasons(config: DuplicateConfig, scores: Scores) -> "np.ndarray":
+    """Return the (P,) reasons for which pairs are one picture; empty where they are two."""
+    import numpy as np
+
+    found = tiers(config, scores)
+    near = found["perceptual"] | found["semantic"] | found["lines"]
+    return np.select([found["exact"], near, found["redrawn"]], [PIXELS, NEAR, REDRAWN], default="")
+
+
+def greedy_leader(count: int, scores: Scores, reason: "np.ndarray") -> dict[int, Partner]:
     """Walk the pictures in their order and return the partner of every one that goes, by row.
 
     Args:
-        pictures: in the order of `leader_order`.
-        pairs: from `close_pairs`, with a floor that is not above the rule's cosine.
+        count: of pictures, in the order of `leader_order`.
+        scores: the pairs.
+        reason: of each pair, from `reasons`.
 
     Raises:
         DataError: the guarantee does not hold.
     """
+    order = {PIXELS: 0, NEAR: 1, REDRAWN: 2}
     neighbours: dict[int, list[Partner]] = {}
-    duplicates = [pair for pair in pairs if is_duplicate(config, pictures, pair)]
-    for pair in duplicates:
-        neighbours.setdefault(pair.first, []).append(Partner(pair.second, pair.cosine, pair.same_pixels))
-        neighbours.setdefault(pair.second, []).append(Partner(pair.first, pair.cosine, pair.same_pixels))
+    duplicates: list[tuple[int, int]] = []
+    for place in reason.nonzero()[0].tolist():
+        first, second = int(scores.first[place]), int(scores.second[place])
+        partner = Partner(first, float(scores.cosine[place]), str(reason[place]))
+        neighbours.setdefault(second, []).append(partner)
+        duplicates.append((first, second))
     dropped: dict[int, Partner] = {}
-    for row in range(len(pictures)):
-        kept = [p for p in neighbours.get(row, ()) if p.row < row and p.row not in dropped]
+    for row in range(count):
+        kept = [partner for partner in neighbours.get(row, ()) if partner.row not in dropped]
         if kept:
-            dropped[row] = max(kept, key=lambda p: (p.same_pixels, p.cosine, -p.row))
+            dropped[row] = min(kept, key=lambda partner: (order[partner.reason], -partner.cosine, partner.row))
     check_guarantee(dropped, duplicates)
     return dropped
 
 
-def check_guarantee(dropped: Mapping[int, Partner], duplicates: Sequence[Pair]) -> None:
+def check_guarantee(dropped: Mapping[int, Partner], duplicates: Iterable[tuple[int, int]]) -> None:
     """Raise unless every picture that goes has a partner that stays, and no two that stay are duplicates.
+
+    Args:
+        dropped: the partner by row.
+        duplicates: rows of the pairs that are one picture by the rule, the smaller first.
 
     Raises:
         DataError: with the number of violations.
     """
-    known = {(pair.first, pair.second) for pair in duplicates}
+    known = set(duplicates)
     orphans = [
         row
         for row, partner in dropped.items()
@@ -171,6 +250,6 @@ def check_guarantee(dropped: Mapping[int, Partner], duplicates: Sequence[Pair]) 
     ]
     if orphans:
         raise DataError(f"{len(orphans)} duplicates were dropped without a partner that stays")
-    left = [pair for pair in duplicates if pair.first not in dropped and pair.second not in dropped]
+    left = [pair for pair in known if pair[0] not in dropped and pair[1] not in dropped]
     if left:
         raise DataError(f"{len(left)} pairs of duplicates stayed together")

@@ -1,18 +1,26 @@
-"""Words that have no place in a corpus for children: a hit stops the run, or drops the sample where the recipe says so.
+"""What has no place in a corpus for children: a hit ends the run, or drops the sample, as the card or the recipe says.
 
-Networks that look for adult content were trained on photographs and are blind to drawings, so the words decide here.
+Words decide on captions, a person's own hash lists and classifiers on pictures. Only the words come with the
+project: networks that look for adult content were trained on photographs and are blind to drawings.
+
+Whatever is found, no more than uid and sha256 is said of it, and nothing of the picture is written anywhere.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
+from pipeline.acquire.hash_lists import identity
 from pipeline.errors import ConfigError, SafetyError
 from pipeline.measure.caption import words_of
-from pipeline.select.config import SafetyConfig
-from pipeline.select.verdict import Drop
+from pipeline.plugins import plugin_identity
+from pipeline.select.plugins import classified, listed
+from pipeline.select.real_children import CorpusFacts, Sample, real_child_drops
+from pipeline.select.safety_config import SafetyConfig
+from pipeline.select.verdict import SAFETY, Drop
 from pipeline.tables import read_columns
 
 WORD_LIST = Path(__file__).with_name("unsafe_words.yaml")
@@ -42,38 +50,116 @@ def word_list() -> Mapping[str, Heading]:
     }
 
 
-def safety_drops(config: SafetyConfig, run: Path, remaining: Iterable[str]) -> dict[str, Drop]:
-    """Look at the captions of the samples that remain.
+def safety_drops(
+    config: SafetyConfig, run: Path, remaining: Iterable[str], corpora: Mapping[str, CorpusFacts] | None = None
+) -> dict[str, Drop]:
+    """Look at the captions and pictures of the samples that remain.
+
+    Args:
+        run: the run directory, for its signals and raw shards.
+        corpora: what the cards say, by corpus; one that is not here is not made for children, and may hold photographs.
 
     Returns:
-        The drops by uid, with the reason ``unsafe_<heading>``.
+        The drops by uid: ``unsafe_<heading>`` for words, ``unsafe_listed`` for hash lists, ``unsafe_<reason>`` for
+        classifiers, then those of `real_child_drops`. A picture that is a hit goes with all its captions.
 
     Raises:
-        ConfigError: the recipe names a heading that the list does not have.
-        SafetyError: there are hits and the recipe does not say that they are to be dropped.
+        ConfigError: the recipe names a heading that the list does not have, or a plug-in or list cannot be used.
+        SafetyError: there are hits in a corpus where that ends the run.
     """
-    if config.on_hit == "off":
-        return {}
+    facts = corpora or {}
+    wanted = set(remaining)
+    samples = [sample for sample in read_samples(run) if sample.uid in wanted]
+    drops = {} if config.on_hit == "off" else _unsafe(config, samples)
+    stopped = [
+        sample
+        for sample in samples
+        if sample.uid in drops and config.stops(facts.get(sample.corpus, CorpusFacts()).child_directed)
+    ]
+    if stopped:
+        raise SafetyError(_stop(stopped, drops))
+    left = [sample for sample in samples if sample.uid not in drops]
+    return drops | real_child_drops(config.real_children, left, facts)
+
+
+def safety_sources(config: SafetyConfig) -> dict[str, Any]:
+    """Return what decides besides the configuration: the code of the plug-ins, the hashes of the lists.
+
+    Raises:
+        ConfigError: a plug-in or a list cannot be used.
+    """
+    children = config.real_children
+    plugins = [*(entry.plugin for entry in config.classifiers), children.faces, children.photographs]
+    return {
+        "plugins": [plugin_identity(name) for name in plugins if name],
+        "hash_lists": identity(config.hash_lists),
+    }
+
+
+def read_samples(run: Path) -> list[Sample]:
+    """Return what safety asks of the samples of a run, in the catalogue's order."""
+    names = ["uid", "corpus", "image_sha256", "caption", "raw_shard", "raw_offset", "raw_size"]
+    catalogue = read_columns(run / "signals/samples.parquet", names)
+    lemmas = read_columns(run / "signals/caption.parquet", ["nouns", "verbs"])
+    return [
+        Sample(uid, corpus, image, caption, (run / shard, offset, size), (*(nouns or ()), *(verbs or ())))
+        for uid, corpus, image, caption, shard, offset, size, nouns, verbs in zip(
+            *catalogue.values(), *lemmas.values(), strict=True
+        )
+    ]
+
+
+def unsafe_images(run: Path) -> frozenset[str]:
+    """Return the image hashes that safety has dropped under any caption: pictures that nothing may show."""
+    verdicts = read_columns(run / "selection/verdicts.parquet", ["uid", "step"])
+    images = dict(zip(*read_columns(run / "signals/samples.parquet", ["uid", "image_sha256"]).values(), strict=True))
+    return frozenset(images[uid] for uid, step in zip(*verdicts.values(), strict=True) if step == SAFETY)
+
+
+def _unsafe(config: SafetyConfig, samples: Sequence[Sample]) -> dict[str, Drop]:
+    """Return the samples with unsafe words, and all of unsafe pictures."""
     unknown = sorted(set(config.headings) - word_list().keys())
     if unknown:
         raise ConfigError(f"select.safety.headings: no heading {unknown[0]}; there are {', '.join(word_list())}")
-    samples = read_columns(run / "signals/samples.parquet", ["uid", "caption"])
-    lemmas = read_columns(run / "signals/caption.parquet", ["nouns", "verbs"])
-    wanted, allowed = set(remaining), {caption.casefold() for caption in config.allow}
+    allowed = {caption.casefold() for caption in config.allow}
+    headings = config.headings or tuple(word_list())
     drops = {}
-    for uid, caption, nouns, verbs in zip(*samples.values(), *lemmas.values(), strict=True):
-        if uid in wanted and caption.casefold() not in allowed:
-            heading = unsafe_heading(caption, [*(nouns or ()), *(verbs or ())], config.headings or tuple(word_list()))
-            if heading:
-                drops[uid] = Drop("safety", f"unsafe_{heading}")
-    if drops and config.on_hit == "stop":
-        found = Counter(drop.reason.removeprefix("unsafe_") for drop in drops.values())
-        listed = ", ".join(f"{number} {heading}" for heading, number in sorted(found.items()))
-        raise SafetyError(
-            f"{len(drops)} captions hold words that do not belong in a corpus for children ({listed}); to leave these "
-            "samples out, set select.safety.on_hit: drop"
+    for sample in samples:
+        heading = (
+            "" if sample.caption.casefold() in allowed else unsafe_heading(sample.caption, sample.lemmas, headings)
         )
+        if heading:
+            drops[sample.uid] = Drop(SAFETY, f"unsafe_{heading}")
+    lists = [entry for entry in config.hash_lists if entry.kind == "pdq"]
+    if lists:
+        hits = listed(lists, _places(samples, drops))
+        drops |= {s.uid: Drop(SAFETY, "unsafe_listed") for s in samples if s.image in hits and s.uid not in drops}
+    for classifier in config.classifiers:
+        scores = classified(classifier, _places(samples, drops))
+        drops |= {
+            s.uid: Drop(SAFETY, f"unsafe_{classifier.reason}", score=scores[s.image])
+            for s in samples
+            if s.image in scores and s.uid not in drops
+        }
     return drops
+
+
+def _places(samples: Iterable[Sample], drops: Collection[str]) -> dict[str, tuple[Path, int, int]]:
+    """Return where the pictures of the samples lie that nothing has dropped yet, by image hash, sorted."""
+    return dict(sorted((sample.image, sample.place) for sample in samples if sample.uid not in drops))
+
+
+def _stop(samples: Sequence[Sample], drops: Mapping[str, Drop]) -> str:
+    """Return the one line that a run ends with: how many, where, why; of the samples hashes alone."""
+    places = Counter(sample.corpus for sample in samples)
+    reasons = Counter(drops[sample.uid].reason for sample in samples)
+    where = ", ".join(f"{number} of {corpus}" for corpus, number in sorted(places.items()))
+    why = ", ".join(f"{number} {reason}" for reason, number in sorted(reasons.items()))
+    first = min(samples, key=lambda sample: sample.uid)
+    return (
+        f"{len(samples)} samples do not belong in a corpus for children: {where} ({why}); the first is uid {first.uid} "
+        f"with the picture {first.image}; to leave them out, set select.safety.on_hit: drop"
+    )
 
 
 def unsafe_heading(caption: str, lemmas: Sequence[str], headings: Sequence[str]) -> str:

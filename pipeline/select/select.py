@@ -1,72 +1,92 @@
-"""The step that decides: filters, safety, duplicates, split; verdicts for all, and a funnel that adds up."""
+"""The step that decides: filters, safety, contamination, duplicates, split; verdicts for all, a funnel that adds up."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pipeline import files
 from pipeline.acquire.raw import SUCCESS, raw_tables
 from pipeline.errors import DataError
-from pipeline.measure.embed import read_embeddings
 from pipeline.select.config import PRESETS, SelectConfig
-from pipeline.select.duplicates import Pair, Picture, close_pairs, greedy_leader, is_duplicate, leader_order
+from pipeline.select.contamination import contamination_drops
+from pipeline.select.deduplicate import deduplicate
 from pipeline.select.filters import filter_samples
+from pipeline.select.real_children import CorpusFacts
 from pipeline.select.safety import safety_drops
 from pipeline.select.split import TRAIN, Member, assign, check_leaks, components
 from pipeline.select.verdict import Drop
 from pipeline.tables import read_columns, write_table
 from pipeline.workspace import Counts, check_funnel
 
-if TYPE_CHECKING:
-    import numpy as np
-
 Catalogue = dict[str, list[Any]]  # columns of signals/samples.parquet
+MEMBER = ("uid", "corpus", "group", "caption", "image_sha256")  # what a split knows of a sample
 
 
-def select(config: SelectConfig, corpora: Sequence[str], encoder: str, run: Path, out: Path) -> Counts:
-    """Write ``selection/``: verdicts, rejected samples, stored pairs, the split and the funnel.
+def select(
+    config: SelectConfig,
+    corpora: Sequence[str],
+    encoder: str,
+    run: Path,
+    out: Path,
+    *,
+    facts: Mapping[str, CorpusFacts] | None = None,
+) -> Counts:
+    """Write ``selection/``: verdicts, rejected samples, stored pairs, merged captions, the split and the funnel.
 
     Args:
         corpora: names of the raw corpora, for the funnel's first step.
         encoder: name of the folder below ``embeddings/``.
         run: the run directory that is read.
         out: the directory below which ``selection/`` is written.
+        facts: what the cards say that safety depends on, by corpus.
 
     Raises:
         ConfigError: a rule names a signal that does not exist.
         DataError: nothing is left, the numbers do not add up, or the split leaks.
-        SafetyError: a hit in a recipe that does not say what to do with it.
+        SafetyError: a hit in a corpus where that ends the run.
     """
     folder = out / "selection"
     catalogue = read_columns(run / "signals/samples.parquet")
-    drops = filter_samples([*PRESETS[config.preset], *config.filters], run)
+    filtered = filter_samples([*PRESETS[config.preset], *config.filters], run)
+    drops = dict(filtered.drops)
     remaining = [uid for uid in catalogue["uid"] if uid not in drops]
-    drops |= safety_drops(config.safety, run, remaining)
+    drops |= safety_drops(config.safety, run, remaining, facts)
     remaining = [uid for uid in catalogue["uid"] if uid not in drops]
-    found, pictures, near = _duplicates(config, catalogue, set(remaining), run / "embeddings" / encoder, run, folder)
-    drops |= found
+    embeddings = run / "embeddings" / encoder
+    drops |= contamination_drops(
+        config.contamination, config.duplicates, catalogue, set(remaining), run, embeddings, folder
+    )
+    remaining = [uid for uid in catalogue["uid"] if uid not in drops]
+    found = deduplicate(config.duplicates, catalogue, set(remaining), run, embeddings, folder)
+    drops |= found.drops
 
     members = _members(catalogue, drops)
     if not members:
         raise DataError(f"nothing is left of {len(catalogue['uid'])} samples; see select.filters and select.preset")
-    component = components(members)
-    splits = assign(config.split, members, component)
-    check_leaks(members, component, splits, {p.sha256: p.pixel_sha256 for p in pictures}, near)
-    if TRAIN not in splits:
+    further = [Member(*values) for values in zip(*(found.merged[name] for name in MEMBER), strict=True)]
+    component = components([*members, *further])
+    splits = assign(config.split, [*members, *further], component)
+    pixels = {picture.sha256: picture.pixel_sha256 for picture in found.pictures}
+    check_leaks([*members, *further], component, splits, pixels, found.near)
+    if TRAIN not in splits[: len(members)]:
         raise DataError(f"no sample is left to train on; the {len(members)} that stayed are all held out")
 
-    kept = {"uid": [member.uid for member in members], "component": component, "split": splits}
-    write_table(folder / "split.parquet", kept)
+    sides = {"component": component, "split": splits}
+    kept = {name: values[: len(members)] for name, values in sides.items()}
+    write_table(folder / "split.parquet", {"uid": [member.uid for member in members], **kept})
+    merged = {name: values[len(members) :] for name, values in sides.items()}
+    write_table(folder / "merged.parquet", _typed({**found.merged, **merged}))
     _write_verdicts(folder, catalogue, drops)
     steps = funnel(run, corpora, catalogue["uid"], drops)
-    files.write_json(folder / "funnel.json", {"steps": steps})
+    files.write_json(folder / "funnel.json", {"steps": steps, "rules": filtered.rules})
     dropped = Counter(drop.reason for drop in drops.values())
     return {
         "in": len(catalogue["uid"]),
         "kept": len(members),
         "dropped": dict(sorted(dropped.items())),
-        **dict(sorted(Counter(splits).items())),
+        "merged_captions": len(further),
+        **dict(sorted(Counter(kept["split"]).items())),
     }
 
 
@@ -83,7 +103,7 @@ def funnel(run: Path, corpora: Sequence[str], uids: Sequence[str], drops: Mappin
         {"step": "acquire", "in": succeeded + rows.total(), "kept": succeeded, "dropped": dict(sorted(rows.items()))},
         {"step": "measure", "in": succeeded, "kept": len(uids), "dropped": repeated},
     ]
-    for step in ("filter", "safety", "duplicates"):
+    for step in ("filter", "safety", "contamination", "duplicates"):
         reasons = Counter(drop.reason for drop in drops.values() if drop.step == step)
         before = steps[-1]["kept"]
         steps.append(
@@ -106,77 +126,11 @@ def _acquired(folder: Path) -> list[str]:
     ]
 
 
-def _duplicates(
-    config: SelectConfig,
-    catalogue: Catalogue,
-    remaining: set[str],
-    embeddings: Path,
-    run: Path,
-    folder: Path,
-) -> tuple[dict[str, Drop], list[Picture], list[tuple[str, str]]]:
-    """Find the duplicates among the pictures of the remaining samples, and store all close pairs.
+def _typed(columns: Mapping[str, Sequence[Any]]) -> Any:
+    """Return a table of texts, also where there are none."""
+    import pyarrow as pa
 
-    Returns:
-        The drops by uid, the pictures, and the pairs of image hashes that are duplicates by the rule.
-    """
-    pictures = leader_order(_pictures(catalogue, remaining, run))
-    vectors = _vectors(embeddings, pictures)
-    pairs = close_pairs(pictures, vectors, config.duplicates.floor)
-    _write_pairs(folder, pictures, pairs)
-    dropped = greedy_leader(config.duplicates, pictures, pairs)
-    samples: dict[str, list[tuple[str, str]]] = {}
-    for uid, image, caption in zip(catalogue["uid"], catalogue["image_sha256"], catalogue["caption"], strict=True):
-        if uid in remaining:
-            samples.setdefault(image, []).append((caption, uid))
-    drops = {}
-    for row, partner in dropped.items():
-        reason = "duplicate_pixels" if partner.same_pixels else "near_duplicate"
-        stays = samples[pictures[partner.row].sha256]
-        for caption, uid in samples[pictures[row].sha256]:
-            # The sample that stands for it: the one that says the same, where the partner has one.
-            stand_in = min(stays, key=lambda other: (other[0] != caption, other[1]))[1]
-            drops[uid] = Drop("duplicates", reason, partner=stand_in, score=partner.cosine)
-    near = [
-        (pictures[pair.first].sha256, pictures[pair.second].sha256)
-        for pair in pairs
-        if is_duplicate(config.duplicates, pictures, pair)
-    ]
-    return drops, pictures, near
-
-
-def _pictures(catalogue: Catalogue, remaining: set[str], run: Path) -> list[Picture]:
-    """Return the distinct pictures of the remaining samples; those that could not be decoded are not among them."""
-    columns = ["uid", "pixel_sha256", "phash", "entropy", "width", "height", "thumbnail"]
-    signals = read_columns(run / "signals/image.parquet", columns)
-    found = {
-        image: Picture(image, pixels, int(phash, 16), entropy, width * height, thumbnail)
-        for image, uid, pixels, phash, entropy, width, height, thumbnail in zip(
-            catalogue["image_sha256"], *signals.values(), strict=True
-        )
-        if uid in remaining and pixels is not None
-    }
-    return list(found.values())
-
-
-def _vectors(folder: Path, pictures: Sequence[Picture]) -> "np.ndarray":
-    names, vectors = read_embeddings(folder)
-    rows = {name: row for row, name in enumerate(names)}
-    missing = [picture.sha256 for picture in pictures if picture.sha256 not in rows]
-    if missing:
-        raise DataError(f"{folder} has no vector for {len(missing)} pictures; remove it and run again")
-    return vectors[[rows[picture.sha256] for picture in pictures]]
-
-
-def _write_pairs(folder: Path, pictures: Sequence[Picture], pairs: Sequence[Pair]) -> None:
-    columns: dict[str, list[Any]] = {
-        "first": [pictures[pair.first].sha256 for pair in pairs],
-        "second": [pictures[pair.second].sha256 for pair in pairs],
-        "cosine": [pair.cosine for pair in pairs],
-        "hamming": [pair.hamming for pair in pairs],
-        "difference": [pair.difference for pair in pairs],
-        "same_pixels": [pair.same_pixels for pair in pairs],
-    }
-    write_table(folder / "pairs.parquet", columns)
+    return pa.table({name: pa.array(values, type=pa.string()) for name, values in columns.items()})
 
 
 def _write_verdicts(folder: Path, catalogue: Catalogue, drops: Mapping[str, Drop]) -> None:
@@ -201,5 +155,5 @@ def _write_verdicts(folder: Path, catalogue: Catalogue, drops: Mapping[str, Drop
 
 
 def _members(catalogue: Catalogue, drops: Mapping[str, Drop]) -> list[Member]:
-    columns = [catalogue[name] for name in ("uid", "corpus", "group", "caption", "image_sha256")]
+    columns = [catalogue[name] for name in MEMBER]
     return [Member(*values) for values in zip(*columns, strict=True) if values[0] not in drops]

@@ -1,13 +1,25 @@
 """Words for children: what counts as a hit, and that a hit stops the run unless the recipe says to drop."""
 
+import io
+import re
 from pathlib import Path
 
+import numpy as np
+import pydantic
 import pytest
+from PIL import Image, ImageDraw, ImageOps
+from real_pictures import corpus, encoded, picture, row
 
+from pipeline.acquire.options import HashList, Screen
 from pipeline.errors import ConfigError, SafetyError
-from pipeline.select.config import SafetyConfig
-from pipeline.select.safety import safety_drops, unsafe_heading, word_list
-from pipeline.tables import write_table
+from pipeline.files import sha256_bytes
+from pipeline.measure.catalogue import write_catalogue
+from pipeline.select.plugins import pdq_hex
+from pipeline.select.real_children import CorpusFacts
+from pipeline.select.safety import safety_drops, safety_sources, unsafe_heading, word_list
+from pipeline.select.safety_config import Classifier, RealChildrenConfig, SafetyConfig
+from pipeline.select.verdict import Drop, may_be_shown
+from pipeline.tables import read_columns, write_table
 
 HITS = {
     "pistol": "weapons",
@@ -57,40 +69,219 @@ def test_other_forms_of_a_word_are_found_by_their_lemma() -> None:
     assert unsafe_heading("a water pistol", ["water", "pistol"], headings) == ""
 
 
-@pytest.fixture
-def run(tmp_path: Path) -> Path:
-    captions = ["teddy bear", "two pistols", "beer mug", "wine glass", "gun"]
-    uids = [str(number) for number in range(len(captions))]
-    write_table(tmp_path / "signals/samples.parquet", {"uid": uids, "caption": captions})
-    nouns = [["bear"], ["pistol"], ["mug"], ["glass"], None]
-    write_table(tmp_path / "signals/caption.parquet", {"uid": uids, "nouns": nouns, "verbs": [[]] * len(uids)})
+CAPTIONS = ["teddy bear", "two pistols", "beer mug", "wine glass", "gun"]
+MADE_FOR_CHILDREN = {"a": CorpusFacts(child_directed=True, imagery="drawings")}
+DROP = SafetyConfig(on_hit="drop")
+
+
+def make_run(tmp_path: Path, captions: list[str], corpora: dict[str, list[bytes]]) -> Path:
+    """Raw shards with a catalogue; nouns are the last words of captions, without their plural."""
+    raw = {
+        name: corpus(tmp_path, name, [row(caption, image) for caption, image in zip(captions, images, strict=False)])
+        for name, images in corpora.items()
+    }
+    write_catalogue(raw, tmp_path / "signals/samples.parquet", max_characters=100)
+    samples = read_columns(tmp_path / "signals/samples.parquet")
+    nouns = [[caption.split()[-1].removesuffix("s")] for caption in samples["caption"]]
+    lemmas = {"uid": samples["uid"], "nouns": nouns, "verbs": [[]] * len(nouns)}
+    write_table(tmp_path / "signals/caption.parquet", lemmas)
     return tmp_path
 
 
-def test_a_hit_stops_the_run_with_code_6_and_says_how_to_go_on(run: Path) -> None:
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    return make_run(tmp_path, CAPTIONS, {"a": [picture(number) for number in range(5)]})
+
+
+def everything(run: Path) -> list[str]:
+    return list(read_columns(run / "signals/samples.parquet", ["uid"])["uid"])
+
+
+def reasons(run: Path, drops: dict[str, Drop]) -> dict[str, str]:
+    captions = dict(zip(*read_columns(run / "signals/samples.parquet", ["uid", "caption"]).values(), strict=True))
+    return {captions[uid]: drop.reason for uid, drop in drops.items()}
+
+
+def test_a_hit_in_a_corpus_for_children_stops_the_run_with_code_6(run: Path) -> None:
     with pytest.raises(SafetyError) as stop:
-        safety_drops(SafetyConfig(), run, "01234")
+        safety_drops(SafetyConfig(), run, everything(run), MADE_FOR_CHILDREN)
     assert stop.value.exit_code == 6
-    assert str(stop.value) == (
-        "4 captions hold words that do not belong in a corpus for children (2 alcohol, 2 weapons); to leave these "
-        "samples out, set select.safety.on_hit: drop"
+    found = re.fullmatch(
+        r"4 samples do not belong in a corpus for children: 4 of a \(2 unsafe_alcohol, 2 unsafe_weapons\); the first "
+        r"is uid ([0-9a-f]{32}) with the picture ([0-9a-f]{64}); to leave them out, set select.safety.on_hit: drop",
+        str(stop.value),
     )
+    assert found and found[1] in everything(run)
+    assert found[2] in {sha256_bytes(picture(number)) for number in range(1, 5)}
+    with pytest.raises(SafetyError):
+        safety_drops(SafetyConfig(on_hit="stop"), run, everything(run))
 
 
-def test_hits_are_dropped_where_the_recipe_says_so(run: Path) -> None:
-    drops = safety_drops(SafetyConfig(on_hit="drop"), run, "01234")
-    reasons = {uid: drop.reason for uid, drop in drops.items()}
-    assert reasons == {"1": "unsafe_weapons", "2": "unsafe_alcohol", "3": "unsafe_alcohol", "4": "unsafe_weapons"}
-    assert {drop.step for drop in drops.values()} == {"safety"}
+def test_hits_are_dropped_elsewhere_and_where_the_recipe_says_so(run: Path) -> None:
+    expected = {
+        "two pistols": "unsafe_weapons",
+        "beer mug": "unsafe_alcohol",
+        "wine glass": "unsafe_alcohol",
+        "gun": "unsafe_weapons",
+    }
+    for config, facts in ((SafetyConfig(), {}), (DROP, MADE_FOR_CHILDREN)):
+        drops = safety_drops(config, run, everything(run), facts)
+        assert reasons(run, drops) == expected
+        assert {drop.step for drop in drops.values()} == {"safety"}
+        assert not any(may_be_shown(drop.step) for drop in drops.values())
+    assert may_be_shown("filter") and may_be_shown("")
+
+
+def test_only_corpora_for_children_stop_the_run(tmp_path: Path) -> None:
+    run = make_run(tmp_path, ["gun"], {"a": [picture(1)], "b": [picture(2)]})
+    assert len(safety_drops(SafetyConfig(), run, everything(run), {"c": CorpusFacts(child_directed=True)})) == 2
+    with pytest.raises(SafetyError, match=r"1 samples .*: 1 of a \(1 unsafe_weapons\)"):
+        safety_drops(SafetyConfig(), run, everything(run), MADE_FOR_CHILDREN)
 
 
 def test_what_a_filter_has_dropped_cannot_stop_the_run(run: Path) -> None:
-    assert safety_drops(SafetyConfig(), run, "0") == {}
+    assert safety_drops(SafetyConfig(), run, [], MADE_FOR_CHILDREN) == {}
 
 
 def test_headings_and_captions_can_be_chosen(run: Path) -> None:
-    assert set(safety_drops(SafetyConfig(on_hit="drop", headings=("weapons",)), run, "01234")) == {"1", "4"}
-    assert set(safety_drops(SafetyConfig(on_hit="drop", allow=("Wine glass", "gun")), run, "01234")) == {"1", "2"}
-    assert safety_drops(SafetyConfig(on_hit="off"), run, "01234") == {}
+    uids = everything(run)
+    weapons = safety_drops(DROP.model_copy(update={"headings": ("weapons",)}), run, uids)
+    assert set(reasons(run, weapons)) == {"two pistols", "gun"}
+    others = safety_drops(DROP.model_copy(update={"allow": ("Wine glass", "gun")}), run, uids)
+    assert set(reasons(run, others)) == {"two pistols", "beer mug"}
+    assert safety_drops(SafetyConfig(on_hit="off"), run, uids, MADE_FOR_CHILDREN) == {}
     with pytest.raises(ConfigError, match=r"no heading wepons; there are weapons, alcohol"):
-        safety_drops(SafetyConfig(headings=("wepons",)), run, "01234")
+        safety_drops(SafetyConfig(headings=("wepons",)), run, uids)
+
+
+@pytest.fixture
+def plugins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "safety_plugins.py").write_text(
+        "import numpy as np\n"
+        "def magenta(pictures):\n"
+        "    assert isinstance(pictures, list)\n"
+        "    assert all(p.dtype == np.uint8 and p.ndim == 3 and p.shape[2] == 3 for p in pictures)\n"
+        "    return [float((p == (255, 0, 255)).all(axis=2).mean()) for p in pictures]\n"
+        "def wrong(pictures):\n    return [2.0] * len(pictures)\n"
+        "def few(pictures):\n    return [0.5]\n"
+        "def faces(rgb):\n    return [(0, 0, 9, 9, 0.9)] if (rgb == (255, 0, 255)).all(axis=2).any() else []\n"
+        "def adults(rgb):\n    return [(0, 0, 9, 9, 0.1)]\n"
+        "def photo(rgb):\n    return 1.0\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+
+
+MAGENTA = encoded(Image.new("RGB", (40, 40), (255, 0, 255)))
+
+
+@pytest.mark.usefixtures("plugins")
+@pytest.mark.parametrize("batch_size", [1, 2, 32])
+def test_a_classifier_drops_a_picture_with_all_its_captions(tmp_path: Path, batch_size: int) -> None:
+    captions = ["a field", "a tree", "a house", "a hat", "a cat"]
+    run = make_run(tmp_path / "run", captions, {"a": [picture(1), MAGENTA, picture(2), MAGENTA, picture(3)]})
+    classifier = Classifier(
+        plugin="safety_plugins:magenta", threshold=0.9, reason="adult_content", batch_size=batch_size
+    )
+    config = SafetyConfig(classifiers=(classifier,))
+    drops = safety_drops(config, run, everything(run))
+    assert reasons(run, drops) == {"a tree": "unsafe_adult_content", "a hat": "unsafe_adult_content"}
+    assert {drop.score for drop in drops.values()} == {1.0}
+    with pytest.raises(
+        SafetyError, match=rf"2 samples .*2 unsafe_adult_content.* with the picture {sha256_bytes(MAGENTA)}"
+    ):
+        safety_drops(config, run, everything(run), MADE_FOR_CHILDREN)
+    for name in ("wrong", "few"):
+        broken = SafetyConfig(classifiers=(Classifier(plugin=f"safety_plugins:{name}"),))
+        with pytest.raises(ConfigError, match=rf"the plug-in safety_plugins:{name} was given 4 pictures"):
+            safety_drops(broken, run, everything(run))
+    with pytest.raises(ConfigError, match="the plug-in safety_plugins:gone cannot be loaded"):
+        safety_sources(SafetyConfig(classifiers=(Classifier(plugin="safety_plugins:gone"),)))
+    assert len(safety_sources(config)["plugins"][0]["sha256"]) == 64
+
+
+def drawing(seed: int) -> Image.Image:
+    numbers = np.random.default_rng(seed)
+    image = Image.new("RGB", (128, 128), "white")
+    for _ in range(12):
+        x, y, width, height = (int(value) for value in numbers.integers(0, 100, 4))
+        colour = tuple(int(value) for value in numbers.integers(0, 256, 3))
+        ImageDraw.Draw(image).rectangle((x, y, x + 10 + width // 3, y + 10 + height // 3), fill=colour)
+    return image
+
+
+def test_ten_of_ten_pictures_on_a_pdq_list_are_dropped_also_when_they_were_changed(tmp_path: Path) -> None:
+    pytest.importorskip("pdqhash")
+    planted = [drawing(number) for number in range(10)]
+    changed = []
+    for number, image in enumerate(planted):
+        out = io.BytesIO()
+        if number % 2:
+            image.resize((96, 96)).save(out, "JPEG", quality=70)
+        else:
+            ImageOps.expand(image, 1, "black").save(out, "PNG")
+        changed.append(out.getvalue())
+    others = [encoded(drawing(number)) for number in range(100, 130)]
+    captions = [f"drawing {number}" for number in range(40)]
+    run = make_run(tmp_path / "run", captions, {"a": [*changed, *others]})
+    path = tmp_path / "list.txt"
+    path.write_text("\n".join(pdq_hex(image) for image in planted))
+    config = SafetyConfig(hash_lists=(HashList(path=path, kind="pdq"),))
+    drops = safety_drops(config, run, everything(run))
+    assert reasons(run, drops) == {f"drawing {number}": "unsafe_listed" for number in range(10)}
+    exact = SafetyConfig(hash_lists=(HashList(path=path, kind="pdq", radius=0),))
+    assert len(safety_drops(exact, run, everything(run))) < 10
+    assert config.screen(child_directed=True, imagery="drawings") == Screen()
+
+
+PHOTOGRAPHS = {"a": CorpusFacts(imagery="photographs")}
+DRAWINGS = {"a": CorpusFacts(imagery="drawings")}
+PEOPLE = ["two boys", "a tree", "the baby", "a horse", "an old man"]
+
+
+def children(**values: object) -> SafetyConfig:
+    return SafetyConfig(on_hit="off", real_children=RealChildrenConfig(**values))
+
+
+@pytest.mark.usefixtures("plugins")
+def test_photographs_of_children_are_left_out_as_far_as_captions_and_plugins_tell(tmp_path: Path) -> None:
+    images = [picture(1), MAGENTA, picture(2), picture(3), picture(4)]
+    run = make_run(tmp_path / "run", PEOPLE, {"a": images})
+    uids = everything(run)
+
+    def left_out(config: SafetyConfig, facts: dict[str, CorpusFacts]) -> set[str]:
+        drops = safety_drops(config, run, uids, facts)
+        assert {drop.step for drop in drops.values()} <= {"safety"}
+        return set(reasons(run, drops))
+
+    named = {"two boys", "the baby"}
+    assert left_out(children(), PHOTOGRAPHS) == named
+    assert left_out(children(), DRAWINGS) == set()
+    assert left_out(children(faces="safety_plugins:faces"), PHOTOGRAPHS) == named | {"a tree"}
+    assert left_out(children(faces="safety_plugins:faces", child_threshold=0.95), PHOTOGRAPHS) == named
+    assert left_out(children(faces="safety_plugins:adults"), PHOTOGRAPHS) == named
+    assert left_out(children(photographs="safety_plugins:photo"), {}) == named
+    assert left_out(children(policy="allow", faces="safety_plugins:faces"), PHOTOGRAPHS) == set()
+    assert left_out(children(policy="blur", faces="safety_plugins:faces"), PHOTOGRAPHS) == set()
+    assert left_out(children(policy="illustrated_only"), PHOTOGRAPHS) == set(PEOPLE)
+    assert left_out(children(policy="illustrated_only"), DRAWINGS) == set()
+    assert left_out(children(policy="illustrated_only", photographs="safety_plugins:photo"), {}) == set(PEOPLE)
+    with pytest.raises(ConfigError, match=r"safety_plugins:wrong returned .*; faces are a list of"):
+        left_out(children(faces="safety_plugins:wrong"), PHOTOGRAPHS)
+
+
+def test_blurring_needs_a_plugin_and_leaves_drawings_alone() -> None:
+    with pytest.raises(pydantic.ValidationError, match="blur needs faces: module:function"):
+        RealChildrenConfig(policy="blur")
+    config = children(policy="blur", faces="faces:find")
+    assert config.screen(child_directed=False, imagery="mixed") == Screen(blur="faces:find")
+    assert config.screen(child_directed=True, imagery="drawings") == Screen()
+
+
+def test_a_picture_of_two_corpora_is_treated_as_the_more_careful_card_says(tmp_path: Path) -> None:
+    run = make_run(tmp_path, ["two boys"], {"a": [picture(1)]})
+    raw = {name: corpus(tmp_path, name, [row(words, picture(1))]) for name, words in (("a", "two boys"), ("b", "boys"))}
+    write_catalogue(raw, run / "signals/samples.parquet", max_characters=100)
+    uids = everything(run)
+    write_table(run / "signals/caption.parquet", {"uid": uids, "nouns": [["boy"]] * 2, "verbs": [[]] * 2})
+    facts = {"a": CorpusFacts(imagery="photographs"), "b": CorpusFacts(imagery="drawings")}
+    assert set(safety_drops(SafetyConfig(), run, uids, facts)) == set(uids)

@@ -14,7 +14,9 @@ from pipeline.acquire.raw import RawRow
 from pipeline.errors import DataError, SafetyError
 from pipeline.measure.config import EmbedConfig, MeasureConfig
 from pipeline.measure.measure import embed, measure
+from pipeline.sample import sample_uid
 from pipeline.select.config import DuplicateConfig, Rule, SafetyConfig, SelectConfig, SplitConfig
+from pipeline.select.real_children import CorpusFacts
 from pipeline.select.select import select
 from pipeline.shards.picture import decode_rgb
 from pipeline.tables import read_columns
@@ -135,9 +137,25 @@ def test_a_duplicate_names_a_kept_partner_and_how_close_it_is(selected: Path) ->
     assert all(verdict["partner"] == "" and verdict["score"] is None for verdict in others)
 
 
+def test_captions_of_merged_pictures_live_on_with_the_picture_that_stays(run: Path, selected: Path) -> None:
+    found, by_uid = verdicts(selected), captions(run)
+    image = dict(zip(*read_columns(run / "signals/samples.parquet", ["uid", "image_sha256"]).values(), strict=True))
+    merged = read_columns(selected / "merged.parquet")
+    gone = {uid for uid, verdict in found.items() if verdict["step"] == "duplicates"}
+    assert set(merged["from_uid"]) == gone and len(gone) == 2
+    for uid, picture_kept, caption, origin, partner in zip(
+        *(merged[name] for name in ("uid", "image_sha256", "caption", "from_uid", "partner")), strict=True
+    ):
+        assert uid == sample_uid(picture_kept, caption) and caption == by_uid[origin]
+        assert partner == found[origin]["partner"] and image[partner] == picture_kept
+    split = read_columns(selected / "split.parquet")
+    sides = dict(zip(split["uid"], split["split"], strict=True))
+    assert merged["split"] == [sides[partner] for partner in merged["partner"]]
+
+
 def test_the_funnel_goes_from_the_first_row_to_the_last_sample(run: Path, selected: Path) -> None:
     steps = files.read_json(selected / "funnel.json")["steps"]
-    assert [step["step"] for step in steps] == ["acquire", "measure", "filter", "safety", "duplicates"]
+    assert [step["step"] for step in steps] == ["acquire", "measure", "filter", "safety", "contamination", "duplicates"]
     assert steps[0] == {"step": "acquire", "in": 49, "kept": 48, "dropped": {"http_404": 1}}
     assert steps[1] == {"step": "measure", "in": 48, "kept": 46, "dropped": {"empty_caption": 1, "repeated_pair": 1}}
     for before, after in itertools.pairwise(steps):
@@ -155,7 +173,8 @@ def test_all_files_tell_the_same_story(run: Path, selected: Path) -> None:
     assert rejected["uid"] == sorted(uid for uid, verdict in found.items() if not verdict["kept"])
     assert rejected["reason"] == [found[uid]["reason"] for uid in rejected["uid"]]
     pairs = read_columns(selected / "pairs.parquet")
-    assert all(score >= CONFIG.duplicates.floor for score in pairs["cosine"])
+    merged = [pair for pair in zip(pairs["cosine"], pairs["difference"], strict=True) if pair[0] >= 0.96]
+    assert len(pairs["cosine"]) >= len(merged) >= 2
     assert sum(pairs["same_pixels"]) == 1
 
 
@@ -174,7 +193,7 @@ def test_no_group_stands_on_both_sides(run: Path, selected: Path) -> None:
 def test_the_same_bytes_again_and_for_rows_in_another_order(
     run: Path, selected: Path, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    names = ("verdicts.parquet", "split.parquet", "pairs.parquet", "funnel.json")
+    names = ("verdicts.parquet", "split.parquet", "pairs.parquet", "merged.parquet", "funnel.json")
     select(CONFIG, CORPORA, ENCODER, run, tmp_path / "again")
     for name in (*names, "rejected/samples.parquet"):
         assert (tmp_path / "again/selection" / name).read_bytes() == (selected / name).read_bytes()
@@ -186,15 +205,16 @@ def test_the_same_bytes_again_and_for_rows_in_another_order(
 
 def test_a_new_threshold_needs_no_picture(run: Path, selected: Path, tmp_path: Path) -> None:
     blind = shutil.copytree(run, tmp_path / "run", ignore=shutil.ignore_patterns("*.tar"))
-    strict = CONFIG.model_copy(update={"duplicates": DuplicateConfig(cosine=1, hamming=0, difference=0)})
+    strict = CONFIG.model_copy(update={"duplicates": DuplicateConfig(cosine=1, hamming=0, difference=0, redrawn=False)})
     counts = select(strict, CORPORA, ENCODER, blind, tmp_path)
     assert counts["dropped"]["duplicate_pixels"] == 1
     assert "near_duplicate" not in counts["dropped"]
 
 
 def test_an_unsafe_caption_stops_the_run_and_leaves_nothing_behind(run: Path, tmp_path: Path) -> None:
-    with pytest.raises(SafetyError, match=r"1 captions .* \(1 alcohol\).* set select.safety.on_hit: drop") as stop:
-        select(SelectConfig(), CORPORA, ENCODER, run, tmp_path)
+    facts = {"books": CorpusFacts(child_directed=True)}
+    with pytest.raises(SafetyError, match=r"1 samples .* \(1 unsafe_alcohol\).* select.safety.on_hit: drop") as stop:
+        select(SelectConfig(), CORPORA, ENCODER, run, tmp_path, facts=facts)
     assert stop.value.exit_code == 6
     assert not (tmp_path / "selection").exists()
 

@@ -150,14 +150,24 @@ def pages(corpora: Path) -> list[Member]:
     return [Member(row["id"], "picturebooks", row["group"], row["caption"], row["sha256"]) for row in rows]
 
 
+def leaked(members: list[Member], splits: list[str]) -> float:
+    """The share of the pictures that are asked for which are trained on as well."""
+    asked = {m.image_sha256 for m, split in zip(members, splits, strict=True) if split != "train"}
+    return len(asked & {m.image_sha256 for m, split in zip(members, splits, strict=True) if split == "train"}) / len(
+        asked
+    )
+
+
 def test_a_naive_split_of_real_stories_leaks_and_ours_does_not(corpora: Path) -> None:
     members = pages(corpora)
     stories = sorted({m.group for m in members})
     asked = set(np.random.default_rng(0).choice(stories, len(stories) // 10, replace=False))
     naive = ["test_names" if m.group in asked else "train" for m in members]
+    assert leaked(members, naive) > 0.2
     with pytest.raises(DataError, match=r"the split leaks: \d+ pictures stand on both sides"):
         check_leaks(members, [m.group for m in members], naive, {}, [])
     for seed in range(5):
         splits = split_of(SplitConfig(seed=seed), members)
+        assert leaked(members, [splits[m.uid] for m in members]) == 0
         counts = Counter(splits.values())
         assert counts["train"] > 0.7 * len(members) and counts["test_names"] > 0 and counts["validation"] > 0
