@@ -9,6 +9,10 @@ class ReportConfig(Config):
     """Decides the bytes of the page together with the run's own files."""
 
     grid: int = Field(36, ge=1, le=400, description="pictures shown of every stage, evenly spaced over its order")
-    pairs: int = Field(12, ge=0, le=200, description="dropped duplicates shown beside the sample that was kept")
+    gallery: int = Field(8, ge=0, le=100, description="pictures shown of every reason for which samples were dropped")
+    pairs: int = Field(8, ge=0, le=200, description="of every kind of duplicate, shown beside what was kept")
+    clusters: int = Field(6, ge=0, le=100, description="pictures shown that stand for the most duplicates")
+    cluster_size: int = Field(12, ge=2, le=100, description="pictures shown of each of these clusters")
+    fits: int = Field(6, ge=0, le=100, description="pairs shown of every corpus that fit best, and that fit worst")
     thumbnail: int = Field(112, ge=32, le=256, description="side of the pictures on the page, in pixels")
     curve_points: int = Field(240, ge=20, le=2_000, description="points of a training curve after averaging neighbours")

@@ -20,6 +20,8 @@ DPI = 100.0  # pixels an inch: sizes below are in pixels of the page
 FONT = 12.0 * 72.0 / DPI  # 12 pixels, in points
 INK, MUTED, LINE = "#a0b001", "#a0b002", "#a0b003"
 SERIES = ("#a0b011", "#a0b012", "#a0b013", "#a0b014", "#a0b015")
+DASHES = ("", "4 2", "1 2")
+BINS = 32
 CSS_NAMES = {
     INK: "var(--ink)",
     MUTED: "var(--muted)",
@@ -52,6 +54,32 @@ class Panel:
 
     title: str
     rows: Sequence[tuple[str, Dot, Dot]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ridge:
+    """One row of a distribution: its name, the number of its stage (0 for a corpus), and the known values."""
+
+    name: str
+    stage: int
+    values: "np.ndarray"
+
+
+@dataclass(frozen=True, kw_only=True)
+class LineStyle:
+    """How a line is told apart: the number of its colour, from 0, and the lengths of its dashes."""
+
+    series: int
+    dashes: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recall:
+    """The share of some copies that is found, in per cent, by threshold."""
+
+    style: LineStyle
+    thresholds: Sequence[float]
+    shares: Sequence[float]
 
 
 def svg(name: str, title: str, size: tuple[int, int], draw: Callable[["Figure"], None]) -> str:
@@ -152,6 +180,94 @@ def dots(panels: Sequence[Panel], columns: int) -> Callable[..., None]:
             axes.set_visible(False)
         for axes in grid[-1]:
             axes.set_xlabel("found among the first, % of queries")
+
+    return draw
+
+
+def ridges(rows: Sequence[Ridge], limits: tuple[float, float], title: str, *, whole: bool) -> Callable[..., None]:
+    """Return what draws one distribution below the other on one scale: stages in their colours, corpora in grey.
+
+    Every row is scaled to its own peak; a line and the number at the right are its median. What lies beyond the limits
+    counts in the outermost bins.
+
+    Args:
+        rows: corpora first, then stages.
+        limits: of the scale.
+        whole: whether all values are whole numbers.
+    """
+    import numpy as np
+
+    low, high = limits
+    single = whole and high - low < BINS
+    edges = np.arange(low, high + 2) - 0.5 if single else np.linspace(low, high, BINS + 1)
+    # A gap parts the stages from the corpora that they are made of.
+    bases = [len(rows) - place - (1 if row.stage else 0) for place, row in enumerate(rows)]
+
+    def draw(figure: "Figure") -> None:
+        axes = figure.add_subplot()
+        for base, row in zip(bases, rows, strict=True):
+            _ridge(axes, row.values, edges, base, _series(row.stage - 1) if row.stage else MUTED)
+        axes.set_yticks([base + 0.3 for base in bases], [row.name for row in rows])
+        axes.tick_params(axis="y", length=0, labelcolor=INK)
+        axes.spines["left"].set_visible(False)
+        axes.set_xlim(edges[0], edges[-1])
+        axes.set_ylim(min(bases) - 0.1, max(bases) + 1)
+        figure.suptitle(title, color=INK, x=0.01, ha="left", fontsize=FONT, fontweight="bold")
+
+    return draw
+
+
+def _ridge(axes: "Axes", values: "np.ndarray", edges: "np.ndarray", base: int, colour: str) -> None:
+    import numpy as np
+
+    right = axes.get_yaxis_transform()
+    if not len(values):
+        axes.text(1.02, base + 0.3, "–", transform=right, va="center", color=MUTED)
+        return
+    counts, _ = np.histogram(values.clip(edges[0], edges[-1]), bins=edges)
+    heights = base + 0.82 * counts / counts.max()
+    axes.stairs(heights, edges, baseline=base, fill=True, color=colour, alpha=0.75)
+    middle = float(np.median(values))
+    axes.plot([middle, middle], [base, base + 0.82], color=INK, linewidth=1.2)
+    axes.text(1.02, base + 0.3, f"{middle:.3g}", transform=right, va="center", color=MUTED)
+
+
+def line_style(place: int) -> LineStyle:
+    """Return a style for the n-th of up to fifteen lines: five colours, then the same in dashes."""
+    return LineStyle(series=place % len(SERIES), dashes=DASHES[place // len(SERIES) % len(DASHES)])
+
+
+def recalls(
+    title: str,
+    field: str,
+    chosen: float,
+    lines: Sequence[Recall],
+    thresholds: Sequence[float],
+    pages: Sequence[float],
+) -> Callable[..., None]:
+    """Return what draws recall by threshold, a dotted line at the threshold that is chosen.
+
+    Args:
+        pages: share, in per cent, of different pictures that are taken for one, by threshold; empty where not known.
+    """
+    from matplotlib.ticker import MaxNLocator
+
+    def draw(figure: "Figure") -> None:
+        axes = figure.add_subplot()
+        axes.grid(axis="y", linewidth=0.6)
+        axes.axvline(chosen, color=MUTED, linewidth=0.9, linestyle=(0, (2, 3)))
+        for line in lines:
+            dashes = [float(length) for length in line.style.dashes.split()]
+            style: Any = (0, dashes) if dashes else "-"
+            axes.plot(line.thresholds, line.shares, color=_series(line.style.series), linewidth=1.4, linestyle=style)
+        if pages:
+            axes.plot(thresholds, pages, color=INK, linewidth=2.2)
+        axes.set_title(title, color=INK)
+        axes.set_xlabel(field.replace("_", " "))
+        axes.set_ylabel("found, %")
+        axes.set_ylim(-3, 103)
+        axes.margins(x=0.02)
+        axes.xaxis.set_major_locator(MaxNLocator(nbins=5))
 
     return draw
 

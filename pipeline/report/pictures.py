@@ -33,15 +33,30 @@ def staged_pictures(part: "StagedSet", rows: list[int], side: int) -> list[str]:
     return [data_uri(reader.read(row), side) for row in rows]
 
 
-def held_out_pictures(stages: "Stages") -> "dict[str, tuple[ShardReader, int]]":
-    """Return, for every uid of the evaluation sets, a reader and the row where the encoded picture lies."""
+def held_out_pictures(stages: "Stages", unsafe: frozenset[str]) -> "dict[str, tuple[ShardReader, int]]":
+    """Return, for every uid of the evaluation sets, a reader and the row where the encoded picture lies.
+
+    Args:
+        unsafe: hashes of pictures that are left out.
+    """
     from pipeline.shards.read import ShardReader
 
     places = {}
     for part in stages.evaluation.values():
         reader = ShardReader(part)
-        places.update({uid: (reader, row) for row, uid in enumerate(part.table.column("uid").to_pylist())})
+        columns = part.table.select(["uid", "image_sha256"]).to_pydict()
+        pairs = zip(columns["uid"], columns["image_sha256"], strict=True)
+        places.update({uid: (reader, row) for row, (uid, image) in enumerate(pairs) if image not in unsafe})
     return places
+
+
+def blank(side: int) -> str:
+    """Return a white square as a ``data:`` address: what stands where a picture may not be shown."""
+    from PIL import Image
+
+    out = io.BytesIO()
+    Image.new("RGB", (side, side), "white").save(out, "PNG")
+    return data_uri(out.getvalue(), side)
 
 
 def raw_picture(run: Path, shard: str, offset: int, size: int, side: int) -> str:

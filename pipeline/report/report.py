@@ -9,12 +9,19 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline import files
 from pipeline.errors import DataError
+from pipeline.report.calibration import read_calibration
+from pipeline.report.catalogue import read_catalogue
 from pipeline.report.config import ReportConfig
+from pipeline.report.corpora import read_corpora
+from pipeline.report.duplicates import read_duplicates
+from pipeline.report.fits import read_fits
 from pipeline.report.scores import read_scores, set_name
-from pipeline.report.selection import read_duplicates, read_funnel
-from pipeline.report.sources import read_sources, read_versions
+from pipeline.report.selection import read_funnel, read_galleries, read_safety
+from pipeline.report.signals import read_signals
+from pipeline.report.sources import read_licence_groups, read_sources, read_versions
 from pipeline.report.stages import evaluation_sections, stage_sections
 from pipeline.report.training import read_training
+from pipeline.select.safety_config import SafetyConfig
 from pipeline.workspace import Counts
 
 if TYPE_CHECKING:
@@ -49,18 +56,29 @@ def page(config: ReportConfig, run: Path) -> dict[str, Any]:
 
     recipe = _recipe(run)
     stages = open_stages(run / "stages") if (run / "stages/manifest.json").is_file() else None
+    catalogue = read_catalogue(run)
+    unsafe = catalogue.unsafe if catalogue else frozenset()
+    contamination = run / "selection/contamination.json"
     return {
         "name": recipe["values"].get("name", "run"),
         "description": recipe["values"].get("description", ""),
         "recipe": recipe["text"],
-        "stages": stage_sections(config, run, stages) if stages else [],
-        "evaluation": evaluation_sections(config, stages) if stages else [],
+        "stages": stage_sections(config, run, stages, unsafe) if stages else [],
+        "evaluation": evaluation_sections(config, stages, unsafe) if stages else [],
         "manifest": stages.manifest if stages else None,
-        "sources": read_sources(stages) if stages else [],
+        "corpora": read_corpora(run),
         "funnel": read_funnel(run),
-        "duplicates": read_duplicates(config, run),
+        "galleries": read_galleries(config, recipe["safety"], catalogue) if catalogue else [],
+        "duplicates": read_duplicates(config, catalogue),
+        "calibration": read_calibration(run),
+        "contamination": files.read_json(contamination) if contamination.is_file() else None,
+        "safety": read_safety(run, catalogue),
+        "signals": read_signals(run),
+        "fits": read_fits(config, run, catalogue),
         "training": read_training(config, run),
-        "scores": read_scores(config, run, stages),
+        "scores": read_scores(config, run, stages, unsafe),
+        "sources": read_sources(stages) if stages else [],
+        "licences": read_licence_groups(stages) if stages else [],
         "versions": read_versions(run),
     }
 
@@ -81,13 +99,19 @@ def environment() -> "jinja2.Environment":
 
 
 def _recipe(run: Path) -> dict[str, Any]:
+    import pydantic
     import yaml
 
     path = run / "recipe.yaml"
     if not path.is_file():
         raise DataError(f"{run} holds no recipe.yaml; name a run directory")
     text = path.read_text(encoding="utf-8")
-    return {"text": text, "values": yaml.safe_load(text) or {}}
+    values = yaml.safe_load(text) or {}
+    try:
+        safety = SafetyConfig.model_validate((values.get("select") or {}).get("safety") or {})
+    except pydantic.ValidationError:
+        raise DataError(f"{path} is of another version; run the recipe again") from None
+    return {"text": text, "values": values, "safety": safety}
 
 
 def _number(value: float) -> str:

@@ -8,7 +8,7 @@ from pipeline import files
 from pipeline.errors import DataError
 from pipeline.report import figures
 from pipeline.report.config import ReportConfig
-from pipeline.report.pictures import data_uri, held_out_pictures
+from pipeline.report.pictures import blank, data_uri, held_out_pictures
 
 if TYPE_CHECKING:
     from pipeline.shards.read import Stages
@@ -98,8 +98,13 @@ class Scores:
     queries: dict[str, list[Query]]
 
 
-def read_scores(config: ReportConfig, run: Path, stages: "Stages | None") -> Scores | None:
+def read_scores(
+    config: ReportConfig, run: Path, stages: "Stages | None", unsafe: frozenset[str] = frozenset()
+) -> Scores | None:
     """Return the scores of a run, or None where nothing has been evaluated.
+
+    Args:
+        unsafe: hashes of pictures that may not be shown; an empty one stands for them.
 
     Raises:
         DataError: the evaluation is about other stages than those of the run.
@@ -119,7 +124,7 @@ def read_scores(config: ReportConfig, run: Path, stages: "Stages | None") -> Sco
         reranked=any("reranked" in table.rows for table in tables),
         wide=_plot("scores-wide", tables, width=1040, columns=2),
         narrow=_plot("scores-narrow", tables, width=350, columns=1),
-        queries=_queries(config, evaluation, stages) if stages is not None else {},
+        queries=_queries(config, evaluation, stages, unsafe) if stages is not None else {},
     )
 
 
@@ -178,12 +183,15 @@ def _dot(score: dict[str, Any]) -> figures.Dot:
     )
 
 
-def _queries(config: ReportConfig, evaluation: dict[str, Any], stages: "Stages") -> dict[str, list[Query]]:
-    places = held_out_pictures(stages)
+def _queries(
+    config: ReportConfig, evaluation: dict[str, Any], stages: "Stages", unsafe: frozenset[str]
+) -> dict[str, list[Query]]:
+    places = held_out_pictures(stages, unsafe)
 
     def answer(result: dict[str, Any]) -> Answer:
-        reader, row = places[result["uid"]]
-        return Answer(picture=data_uri(reader.read(row), config.thumbnail), correct=result["correct"])
+        place = places.get(result["uid"])
+        picture = data_uri(place[0].read(place[1]), config.thumbnail) if place else blank(config.thumbnail)
+        return Answer(picture=picture, correct=result["correct"])
 
     return {
         set_name(entry["name"]): [

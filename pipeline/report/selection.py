@@ -1,17 +1,19 @@
-"""What became of every sample: the funnel, and the duplicates beside what was kept in their place."""
+"""What became of every sample: the funnel, and for every reason some of those that it dropped."""
 
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pipeline import files
+from pipeline.report.catalogue import Catalogue, Tile, seen_by_safety
 from pipeline.report.config import ReportConfig
-from pipeline.report.pictures import raw_picture
-from pipeline.report.stages import Tile, evenly_spaced
-from pipeline.tables import read_columns
+from pipeline.report.stages import evenly_spaced
+from pipeline.select.safety_config import SafetyConfig
+from pipeline.select.verdict import SAFETY
 from pipeline.workspace import check_funnel
 
-SAFETY = "safety"  # the selection step whose pictures are never shown
+DUPLICATES = "duplicates"  # the step whose drops are shown as pairs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,21 +32,28 @@ class Funnel:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pair:
-    """A dropped sample, the one kept in its place, and how alike they are."""
+class Gallery:
+    """Some of the samples that one reason dropped, of `total`."""
 
-    dropped: Tile
-    kept: Tile
+    step: str
     reason: str
-    score: float
+    total: int
+    tiles: list[Tile]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Duplicates:
-    """Pairs to look at, out of `total` that could be shown."""
+class Safety:
+    """What safety dropped, and what was found of personal data; never a picture, never a caption.
 
-    total: int
-    pairs: list[Pair]
+    Attributes:
+        corpora: those with a drop.
+        dropped: for every reason the number by corpus.
+        personal: number of finds by kind; None where the run did not look for them.
+    """
+
+    corpora: list[str]
+    dropped: dict[str, dict[str, int]]
+    personal: dict[str, int] | None
 
 
 def read_funnel(run: Path) -> Funnel | None:
@@ -68,45 +77,40 @@ def read_funnel(run: Path) -> Funnel | None:
     return Funnel(samples=steps[0]["in"], kept=steps[-1]["kept"], steps=ordered)
 
 
-def read_duplicates(config: ReportConfig, run: Path) -> Duplicates | None:
-    """Return dropped duplicates beside their kept partners, or None where the run has no verdicts.
-
-    A pair is shown only where its partner was kept to the end, and where neither picture was dropped for safety under
-    any caption.
-    """
-    path = run / "selection/verdicts.parquet"
-    if not path.is_file():
-        return None
-    verdicts = _rows(path)
-    samples = {row["uid"]: row for row in _rows(run / "signals/samples.parquet")}
-    kept = {row["uid"] for row in verdicts if row["kept"]}
-    unsafe = {samples[row["uid"]]["image_sha256"] for row in verdicts if row["step"] == SAFETY}
-    shown = [
-        row
-        for row in verdicts
-        if not row["kept"]
-        and row["partner"] in kept
-        and not unsafe & {samples[uid]["image_sha256"] for uid in (row["uid"], row["partner"])}
+def read_galleries(config: ReportConfig, safety: SafetyConfig, catalogue: Catalogue) -> list[Gallery]:
+    """Return some of what every reason dropped, the most frequent reason first; not for safety and duplicates."""
+    dropped: dict[tuple[str, str], list[str]] = {}
+    for row in catalogue.verdicts:
+        if not row["kept"] and row["step"] not in (SAFETY, DUPLICATES):
+            dropped.setdefault((row["step"], row["reason"]), []).append(row["uid"])
+    chosen = {}
+    for reason, uids in dropped.items():
+        shown = [uid for uid in uids if catalogue.may_be_shown(uid)]
+        chosen[reason] = [shown[place] for place in evenly_spaced(len(shown), config.gallery)] if config.gallery else []
+    safe = set(seen_by_safety(safety, catalogue.run, [uid for uids in chosen.values() for uid in uids]))
+    return [
+        Gallery(
+            step=step,
+            reason=reason,
+            total=len(dropped[step, reason]),
+            tiles=[catalogue.tile(uid, config) for uid in chosen[step, reason] if uid in safe],
+        )
+        for step, reason in sorted(dropped, key=lambda key: (-len(dropped[key]), key))
     ]
-    shown.sort(key=lambda row: (row["reason"], -row["score"], row["uid"]))
-    chosen = [shown[place] for place in evenly_spaced(len(shown), config.pairs)] if config.pairs else []
-    return Duplicates(total=len(shown), pairs=[_pair(config, run, samples, row) for row in chosen])
 
 
-def _pair(config: ReportConfig, run: Path, samples: dict[str, dict[str, Any]], row: dict[str, Any]) -> Pair:
-    return Pair(
-        dropped=_tile(config, run, samples[row["uid"]]),
-        kept=_tile(config, run, samples[row["partner"]]),
-        reason=row["reason"],
-        score=row["score"],
+def read_safety(run: Path, catalogue: Catalogue | None) -> Safety | None:
+    """Return what safety dropped, or None where nothing has been selected."""
+    if catalogue is None or not catalogue.verdicts:
+        return None
+    dropped: dict[str, Counter[str]] = {}
+    for row in catalogue.verdicts:
+        if row["step"] == SAFETY:
+            dropped.setdefault(row["reason"], Counter())[catalogue.columns["corpus"][catalogue.row[row["uid"]]]] += 1
+    path = run / "signals/catalogue.json"
+    counts = files.read_json(path) if path.is_file() else {}
+    return Safety(
+        corpora=sorted({corpus for counted in dropped.values() for corpus in counted}),
+        dropped={reason: dict(dropped[reason]) for reason in sorted(dropped, key=lambda r: (-dropped[r].total(), r))},
+        personal=counts.get("personal"),
     )
-
-
-def _tile(config: ReportConfig, run: Path, sample: dict[str, Any]) -> Tile:
-    picture = raw_picture(run, sample["raw_shard"], sample["raw_offset"], sample["raw_size"], config.thumbnail)
-    return Tile(picture=picture, caption=sample["caption"], lang=sample["lang"])
-
-
-def _rows(path: Path) -> list[dict[str, Any]]:
-    columns = read_columns(path)
-    return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]

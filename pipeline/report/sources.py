@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline import files
+from pipeline.licences import GROUPS
 
 if TYPE_CHECKING:
     from pipeline.shards.read import Stages
@@ -45,6 +46,39 @@ def read_sources(stages: "Stages") -> list[Source]:
             attributions=_ranked(row["attribution"] for row in own if row["attribution"]),
         )
         for corpus, own in sorted(rows.items())
+    ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LicenceGroup:
+    """Licences that share shards: name of the group, number of shards and samples, and the licences themselves."""
+
+    group: str
+    shards: int
+    samples: int
+    licences: dict[str, int]
+
+
+def read_licence_groups(stages: "Stages") -> list[LicenceGroup]:
+    """Return the groups of licences whose samples lie in shards of their own, from free to restrictive."""
+    shards: Counter[str] = Counter()
+    licences: dict[str, Counter[str]] = {}
+    for part in (*stages.stages, *stages.evaluation.values()):
+        group = {entry["file"]: entry["licence"] for entry in part.entry["shards"] if "licence" in entry}
+        shards.update(group.values())
+        table = part.table.select(["shard", "licence"]).to_pydict()
+        for shard, licence in zip(table["shard"], table["licence"], strict=True):
+            if shard in group:
+                licences.setdefault(group[shard], Counter())[licence] += 1
+    return [
+        LicenceGroup(
+            group=group,
+            shards=shards[group],
+            samples=licences[group].total(),
+            licences=_ranked(licences[group].elements()),
+        )
+        for group in GROUPS
+        if group in licences
     ]
 
 

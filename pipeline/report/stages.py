@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline import files
 from pipeline.report import figures
+from pipeline.report.catalogue import Tile
 from pipeline.report.config import ReportConfig
 from pipeline.report.pictures import staged_pictures
 
@@ -13,15 +14,6 @@ if TYPE_CHECKING:
     from pipeline.shards.read import StagedSet, Stages
 
 HISTOGRAM = (350, 170)  # pixels; fits a telephone
-
-
-@dataclass(frozen=True, kw_only=True)
-class Tile:
-    """A picture with its caption; `picture` is a ``data:`` address."""
-
-    picture: str
-    caption: str
-    lang: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,24 +42,36 @@ class StageSection:
     tiles: list[Tile]
 
 
-def stage_sections(config: ReportConfig, run: Path, stages: "Stages") -> list[StageSection]:
-    """Return a section for every stage of the curriculum, in its order."""
+def stage_sections(
+    config: ReportConfig, run: Path, stages: "Stages", unsafe: frozenset[str] = frozenset()
+) -> list[StageSection]:
+    """Return a section for every stage of the curriculum, in its order.
+
+    Args:
+        unsafe: hashes of pictures that may not be shown.
+    """
     summary = run / "curriculum/summary.json"
     entries = files.read_json(summary)["stages"] if summary.is_file() else []
     vocabulary = {entry["stage"]: entry for entry in entries}
     spread = [part.entry["difficulty"] for part in stages.stages]
     limits = (min(entry["min"] for entry in spread), max(entry["max"] for entry in spread))
-    return [_section(config, part, vocabulary.get(part.stage, {}), limits) for part in stages.stages]
+    return [_section(config, part, vocabulary.get(part.stage, {}), limits, unsafe) for part in stages.stages]
 
 
-def evaluation_sections(config: ReportConfig, stages: "Stages") -> list[StageSection]:
+def evaluation_sections(
+    config: ReportConfig, stages: "Stages", unsafe: frozenset[str] = frozenset()
+) -> list[StageSection]:
     """Return a section, with a few pictures only, for every evaluation set."""
     few = config.model_copy(update={"grid": max(1, config.grid // 2)})
-    return [_section(few, part, {}, None) for part in stages.evaluation.values()]
+    return [_section(few, part, {}, None, unsafe) for part in stages.evaluation.values()]
 
 
 def _section(
-    config: ReportConfig, part: "StagedSet", vocabulary: dict[str, Any], limits: tuple[float, float] | None
+    config: ReportConfig,
+    part: "StagedSet",
+    vocabulary: dict[str, Any],
+    limits: tuple[float, float] | None,
+    unsafe: frozenset[str],
 ) -> StageSection:
     histogram = ""
     if limits is not None:
@@ -82,12 +86,13 @@ def _section(
         vocabulary=vocabulary,
         difficulty=part.entry.get("difficulty", {}),
         histogram=histogram,
-        tiles=_tiles(part, config),
+        tiles=_tiles(part, config, unsafe),
     )
 
 
-def _tiles(part: "StagedSet", config: ReportConfig) -> list[Tile]:
-    rows = evenly_spaced(len(part), config.grid)
+def _tiles(part: "StagedSet", config: ReportConfig, unsafe: frozenset[str]) -> list[Tile]:
+    shown = [row for row, image in enumerate(part.table.column("image_sha256").to_pylist()) if image not in unsafe]
+    rows = [shown[place] for place in evenly_spaced(len(shown), config.grid)]
     pictures = staged_pictures(part, rows, config.thumbnail)
     table = part.table.take(rows).to_pydict()
     return [

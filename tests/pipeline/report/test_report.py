@@ -15,13 +15,40 @@ from PIL import Image
 
 from pipeline import files
 from pipeline.errors import DataError
+from pipeline.report.catalogue import read_catalogue
 from pipeline.report.config import ReportConfig
+from pipeline.report.duplicates import read_duplicates
 from pipeline.report.report import report
-from pipeline.report.selection import read_duplicates, read_funnel
+from pipeline.report.selection import read_funnel
 from pipeline.report.stages import evenly_spaced
 from pipeline.tables import read_columns, write_table
 
-CONFIG = ReportConfig(grid=6, pairs=4, thumbnail=32)
+CONFIG = ReportConfig(grid=6, pairs=4, fits=2, thumbnail=32)
+CALIBRATION: dict[str, Any] = {
+    "pictures": 9,
+    "copies": [
+        {
+            "name": name,
+            "known": 9,
+            "tiers": {
+                "exact": {"recall": 0.0, "precision": None},
+                "semantic": {"recall": recall, "precision": 0.875},
+                "combined": {"recall": recall, "precision": 0.875},
+            },
+        }
+        for name, recall in (("crop 5 %", 0.125), ("flip", 0.625))
+    ],
+    "consecutive": {"pairs": 412, "merged": {"exact": 0.0, "semantic": 0.25, "combined": 0.25}},
+    "curves": {
+        "semantic": {
+            "field": "cosine",
+            "chosen": 0.9,
+            "thresholds": [0.8, 0.9, 1.0],
+            "copies": {name: [{"recall": share} for share in (1.0, 0.6, 0.1)] for name in ("crop 5 %", "flip")},
+            "merged": [0.5, 0.25, 0.0],
+        }
+    },
+}
 HOSTILE = (
     "<script>alert(1)</script>",
     "{{7*7}}",
@@ -71,7 +98,10 @@ class Page(HTMLParser):
 
 @pytest.fixture(scope="module")
 def run(small_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The small run with a recipe, a selection, a model's metrics and a real evaluation of a real model."""
+    """The small run with a recipe, a selection, scored pairs, a model's metrics and a real evaluation of a real model.
+
+    What other people's evaluation sets hold, and a calibration, are written down in few numbers.
+    """
     from essen.config import EvaluateConfig, FusionConfig, ModelConfig, TextConfig, VisionConfig
     from essen.evaluate.evaluate import evaluate
     from essen.export import save_model
@@ -82,6 +112,14 @@ def run(small_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(small_run, run)
     (run / "recipe.yaml").write_text("name: shapes\ndescription: Forms & colours.\ncorpora: [{card: shapes}]\n")
     select(run)
+    uids = read_columns(run / "signals/samples.parquet", ["uid"])["uid"]
+    write_table(
+        run / "signals/alignment.parquet", {"uid": uids, "score": [int(uid[:4], 16) / 65_536 - 0.3 for uid in uids]}
+    )
+    hits = {"bytes": 3, "pixels": 4, "caption": 0}
+    others = {"name": "their-set", "pictures": 25, "unreadable": 2, "captions": 17, "hits": hits, "dropped": 5}
+    files.write_json(run / "selection/contamination.json", {"sets": [others], "dropped": 5})
+    files.write_json(run / "reports/calibration/calibration.json", CALIBRATION)
     model = ModelConfig(
         name="tiny",
         image_size=32,
@@ -140,7 +178,8 @@ def test_every_section_is_there(html: str) -> None:
     page = Page(html)
     headings = page.of("h2")
     assert headings == [
-        "Stages", "Funnel", "Duplicates", "Training", "Scores", "Sample queries", "Sources, licences, credit",
+        "Stages", "Corpora", "Funnel", "Duplicates", "Contamination", "Safety and personal data", "Signals",
+        "Fit of picture and caption", "Training", "Scores", "Sample queries", "Sources, licences, credit",
         "Recipe and versions",
     ]  # fmt: skip
     assert page.of("h1") == ["shapes"]
@@ -165,7 +204,7 @@ def test_stages_show_words_and_pictures(html: str, run: Path) -> None:
         )
         assert sentence in " ".join(page.text().replace(" ,", ",").replace(" .", ".").split())
     grids = [tag for tag, attributes in page.elements if attributes.get("class") == "tile"]
-    assert len(grids) == 3 * 6 + 2 * 3 + 2 * 4  # stages, evaluation sets, pairs
+    assert len(grids) == 3 * 6 + 2 * 3 + 2 * 4 + 2 * 4  # stages, evaluation sets, pairs, ends of two corpora
 
 
 def test_scores_stand_beside_their_controls(html: str, run: Path) -> None:
@@ -254,8 +293,15 @@ def test_a_run_that_has_only_begun_still_has_a_report(tmp_path: Path) -> None:
     (tmp_path / "recipe.yaml").write_text("name: empty\n")
     assert report(CONFIG, tmp_path, tmp_path)["pictures"] == 0
     text = Page((tmp_path / "reports/report.html").read_text()).text()
-    assert "No stages have been written in this run." in text
-    assert "Nothing has been selected in this run." in text
+    for part in (
+        "stages have been written",
+        "Nothing has been selected",
+        "acquired",
+        "measured",
+        "pair has been scored",
+    ):
+        assert part in text
+    assert "This run names no evaluation set of other people" in text
 
 
 def test_a_folder_that_is_no_run_is_named(tmp_path: Path) -> None:
@@ -277,10 +323,13 @@ def test_a_funnel_that_does_not_add_up_is_refused(steps: list[dict[str, Any]], t
 
 
 def test_duplicates_are_shown_with_what_was_kept(run: Path) -> None:
-    found = read_duplicates(CONFIG, run)
+    found = read_duplicates(CONFIG, read_catalogue(run))
     assert found is not None
-    assert (found.total, len(found.pairs)) == (6, 4)
-    for pair in found.pairs:
+    kind = found.kinds[0]
+    assert (found.samples, found.pictures, kind.reason, kind.total) == (6, 6, "near_duplicate", 6)
+    assert [pair.score for pair in kind.pairs] == [0.99, 0.99, 0.98, 0.97]
+    assert (found.clusters, found.sizes) == ([], {1: 6})
+    for pair in kind.pairs:
         assert pair.dropped.caption.split()[:2] == pair.kept.caption.split()[:2]
         assert pair.dropped.picture != pair.kept.picture
 
@@ -300,10 +349,10 @@ def test_no_picture_dropped_for_safety_is_ever_shown(run: Path, tmp_path: Path) 
     samples["image_sha256"][row_of["pink line"]] = unsafe  # the same picture, dropped under another caption
     write_table(bad / "selection/verdicts.parquet", verdicts)
     write_table(bad / "signals/samples.parquet", samples)
-    found = read_duplicates(ReportConfig(pairs=200, thumbnail=32), bad)
+    found = read_duplicates(ReportConfig(pairs=200, thumbnail=32), read_catalogue(bad))
     assert found is not None
-    assert found.total == 6
-    assert not {pair.dropped.caption for pair in found.pairs} & {"pink arc", "pink line"}
+    assert (found.samples, found.kinds[0].total) == (8, 6)
+    assert not {pair.dropped.caption for pair in found.kinds[0].pairs} & {"pink arc", "pink line"}
 
 
 def test_scores_of_other_stages_are_refused(run: Path, tmp_path: Path) -> None:
