@@ -45,6 +45,7 @@ class Phase(enum.StrEnum):
     ACQUIRE = "acquire"
     MEASURE = "measure"
     EMBED = "embed"
+    ALIGN = "align"
     SELECT = "select"
     INDEX = "index"
     ORDER = "order"
@@ -121,30 +122,83 @@ def verify(
     print(f"{directory}: every file is what its record says", file=sys.stderr)
 
 
+class Within(enum.StrEnum):
+    """What words are compared with."""
+
+    CAPTIONS = "captions"
+    PICTURES = "pictures"
+
+
 @app.command()
 def search(
     run_directory: RunArgument,
     text: Annotated[str | None, typer.Argument(help="words to look for")] = None,
     image: Annotated[Path | None, typer.Option(help="a picture to compare with")] = None,
     uid: Annotated[str | None, typer.Option(help="a sample of the run to compare with")] = None,
+    within: Annotated[Within, typer.Option(help="what words are compared with; pictures need open_clip")] = (
+        Within.CAPTIONS
+    ),
     k: Annotated[int, typer.Option("-k", min=1, help="how many")] = 12,
     sheet: Annotated[Path | None, typer.Option(help="write a contact sheet (PNG) here")] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Find the nearest samples by words, by picture or by uid."""
-    from pipeline.errors import ConfigError
-    from pipeline.index import contact_sheet
-    from pipeline.index import search as find
+    from dataclasses import asdict
 
-    if sum(option is not None for option in (text, image, uid)) != 1:
-        raise ConfigError("give one of: words, --image FILE, --uid UID")
-    hits = find(run_directory, text=text, image=image, uid=uid, k=k)
+    from pipeline.index.search import search as find
+    from pipeline.index.sheet import contact_sheet
+
+    hits = find(run_directory, text=text, image=image, uid=uid, within=within.value, k=k)
     for hit in hits:
         print(f"{hit.score:6.3f}  {hit.uid}  {hit.corpus:<18}  {hit.caption}")
     if sheet is not None:
         contact_sheet(run_directory, hits, sheet)
         print(sheet)
-    _finish(as_json, {"hits": [{"uid": hit.uid, "score": hit.score, "caption": hit.caption} for hit in hits]})
+    _finish(as_json, {"hits": [asdict(hit) for hit in hits]})
+
+
+@app.command()
+def export_index(
+    run_directory: RunArgument,
+    target: Annotated[Path, typer.Argument(help="folder to write: new or empty")],
+    as_json: JsonOption = False,
+) -> None:
+    """Write the index of a run in the layout that clip-retrieval opens."""
+    from flows.recipe import load_recipe
+    from pipeline.index.export import export_index as export
+
+    _known_run(run_directory)
+    counts = export(load_recipe(run_directory / "recipe.yaml").index, run_directory, target)
+    print(f"{target}: {counts['samples']:,} samples")
+    _finish(as_json, {"target": str(target), **counts})
+
+
+@app.command()
+def dedup_calibrate(
+    run_directory: Annotated[Path | None, typer.Argument(help="run whose kept pictures are copied")] = None,
+    pictures: Annotated[Path | None, typer.Option(help="a folder of pictures or shards, in place of a run")] = None,
+    truth: Annotated[Path | None, typer.Option(help="labelled pairs: a folder with pairs.csv")] = None,
+    copies: Annotated[int, typer.Option(min=2, help="how many pictures are copied")] = 200,
+    to: Annotated[Path | None, typer.Option(help="folder to write [default: reports/calibration of the run]")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Plant known copies and say which are found, by tier and threshold; the run's next report shows the curves."""
+    from flows.recipe import load_recipe
+    from pipeline.measure.measure import image_encoder
+    from pipeline.select.calibrate import CalibrationConfig, calibrate, summary
+
+    config, encoder = CalibrationConfig(pictures=copies), None
+    if run_directory is not None:
+        _known_run(run_directory)
+        recipe = load_recipe(run_directory / "recipe.yaml")
+        config = config.model_copy(update={"rule": recipe.select.duplicates})
+        encoder = image_encoder(recipe.embed)
+    target = to or (run_directory / "reports/calibration" if run_directory else Path("calibration"))
+    result = calibrate(config, target, run=run_directory, pictures=pictures, truth=truth, encoder=encoder)
+    for line in summary(result):
+        print(line)
+    print(target)
+    _finish(as_json, {"folder": str(target), "copies": result["copies"], "consecutive": result["consecutive"]})
 
 
 @app.command()
@@ -164,14 +218,64 @@ def study(
 
 
 @app.command()
-def corpora(as_json: JsonOption = False) -> None:
-    """List the corpora that come with a card: licence, size, engine."""
-    from pipeline.acquire.card import list_cards
+def corpora(
+    cards: Annotated[list[str] | None, typer.Argument(help="cards of one's own, to be listed too")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List the corpora that have a card: licence, size, engine, and whether they can be had from here now."""
+    from flows.corpora import corpora as find
+    from flows.corpora import print_corpora
 
-    cards = list_cards()
-    for card in cards:
-        print(f"{card.name:<20} {card.source.engine:<10} {card.licence:<14} {card.title}: {card.size}")
-    _finish(as_json, {"corpora": [card.name for card in cards]})
+    found = find(cards or ())
+    print_corpora(found)
+    _finish(as_json, {"corpora": found})
+
+
+@app.command()
+def publish(
+    run_directory: RunArgument,
+    target: Annotated[Path, typer.Argument(help="folder to write: new, empty, or published before")],
+    everything: Annotated[bool, typer.Option("--all", help="refuse (exit 6) where a sample would be left out")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Copy what may be passed on of a run's shards, with card, credits and a manifest; says what stays out and why."""
+    from flows.recipe import load_recipe
+    from pipeline.publish import publish as copy
+    from pipeline.workspace import Workspace, disk_faults_named
+
+    _known_run(run_directory)
+    config = load_recipe(run_directory / "recipe.yaml").publish
+    with disk_faults_named(target), Workspace(run_directory).lock():
+        counts = copy(config, run_directory, target, everything=everything)
+    print(f"{target}: {counts['kept']:,} of {counts['in']:,} samples")
+    for reason, number in counts["dropped"].items():
+        print(f"  left out: {number:,} {reason}")
+    _finish(as_json, {"target": str(target), **counts})
+
+
+@app.command()
+def takedown(
+    run_directory: RunArgument,
+    uid: Annotated[list[str] | None, typer.Option(help="a sample: one picture with one caption")] = None,
+    url: Annotated[list[str] | None, typer.Option(help="a picture with all its captions")] = None,
+    sha256: Annotated[list[str] | None, typer.Option(help="a picture, by its bytes as acquired or published")] = None,
+    folder: Annotated[Path | None, typer.Option(help="where the recipe's paths start, if that has moved")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Remove samples from a run and keep them out of later ones; steps are done again, models are marked."""
+    from flows.summary import takedown_lines
+    from flows.takedown import take_down
+    from pipeline.takedown import Burial, Targets
+
+    targets = Targets(uid=tuple(uid or ()), url=tuple(url or ()), sha256=tuple(sha256 or ()))
+    burial = take_down(run_directory.absolute(), targets, folder.absolute() if folder else None)
+    if burial is None:
+        print(f"{run_directory} is free of it already")
+    for line in takedown_lines(run_directory):
+        print(line)
+    gone = burial or Burial()
+    numbers = {"rows": gone.rows, "samples": len(gone.samples), "pictures": len(gone.pictures)}
+    _finish(as_json, {"run": str(run_directory), **numbers})
 
 
 @app.command()
@@ -218,13 +322,26 @@ def _run(
 
 def _summary(job: "Job") -> dict[str, Any]:
     """Return what a person wants to read when a run has ended."""
-    from flows.summary import score_lines
+    from flows.summary import score_lines, takedown_lines
 
     lines = score_lines(job.run) if job.until in ("evaluate", "report") else []
+    lines += takedown_lines(job.run)
     report = job.run / "reports" / "report.html"
     if job.until == "report" and report.is_file():
         lines.append(f"report: {report}")
     return {"lines": lines}
+
+
+def _known_run(run: Path) -> None:
+    """Raise unless a directory is that of a run.
+
+    Raises:
+        ConfigError: it holds no recipe.
+    """
+    from pipeline.errors import ConfigError
+
+    if not (run / "recipe.yaml").is_file():
+        raise ConfigError(f"{run} is no run directory: it has no recipe.yaml")
 
 
 def _finish(as_json: bool, values: dict[str, Any]) -> None:
@@ -239,6 +356,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _guarded(command: Callable[[], Any]) -> int:
     from flows.interrupt import Interrupted
+    from pipeline.sample import one_line
 
     try:
         return command() or 0
@@ -253,7 +371,7 @@ def _guarded(command: Callable[[], Any]) -> int:
             raise
         # Usage errors of the command line carry their text in a method.
         text = error.format_message() if hasattr(error, "format_message") else str(error)
-        print(f"essen: {' '.join(text.split())}", file=sys.stderr)
+        print(f"essen: {one_line(' '.join(text.split()))}", file=sys.stderr)
         return code
 
 

@@ -1,6 +1,5 @@
 """What a person sees while a run goes on: a bar on a terminal, plain lines elsewhere."""
 
-import sys
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -17,7 +16,7 @@ class Reporter:
     """Prints one line per step, and the progress of long ones."""
 
     def __init__(self, *, quiet: bool = False) -> None:
-        self._console = Console(file=sys.stderr, highlight=False, quiet=quiet, soft_wrap=True)
+        self._console = Console(stderr=True, highlight=False, quiet=quiet, soft_wrap=True)
         self._bar: Progress | None = None
         self._last_line = 0.0
 
@@ -26,6 +25,11 @@ class Reporter:
         self._close_bar()
         seconds = f"{outcome.record['seconds']:7.1f} s" if outcome.ran else "unchanged"
         self._console.print(f"{name:<26} {seconds:>9}  {describe(outcome.record['counts'])}", markup=False)
+
+    def note(self, text: str) -> None:
+        """Say something that is no step's outcome."""
+        self._close_bar()
+        self._console.print(text, markup=False)
 
     def progress(self, done: int, total: int, values: Mapping[str, float]) -> None:
         """Show how far a long step is: steps done of a total, and some values such as loss and samples a second."""

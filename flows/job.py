@@ -9,12 +9,15 @@ from flows.interrupt import Interruption
 from flows.plan import Surroundings, phase_of, plan
 from flows.recipe import Recipe, load_recipe, recipe_text
 from pipeline import files
+from pipeline.acquire.tombstones import read_tombstones
 from pipeline.config import Config
+from pipeline.takedown import bury, describe, finish
 from pipeline.workspace import Outcome, Step, Workspace
 
 # One process has one terminal and one set of signal handlers.
 REPORTER = Reporter()
 INTERRUPTION = Interruption()
+ORIGIN = ".job.json"  # where the recipe's paths start: state of this machine, as the lock is
 
 
 class Job(Config):
@@ -27,6 +30,9 @@ class Job(Config):
     )
     overrides: tuple[str, ...] = Field(default=(), description="recipe keys set by hand, as key.subkey=value")
     until: str = Field(default="report", description="the last phase to do")
+    folder: Path | None = Field(
+        default=None, description="from which the recipe's paths start; by default the folder that it lies in"
+    )
 
     def load(self) -> Recipe:
         """Return the validated recipe."""
@@ -36,7 +42,7 @@ class Job(Config):
         """Return what the steps are given besides the recipe."""
         return Surroundings(
             run=self.run,
-            folder=self.recipe.parent,
+            folder=self.folder or self.recipe.parent,
             mirror=self.mirror,
             progress=REPORTER.progress,
             interruption=INTERRUPTION,
@@ -48,9 +54,22 @@ class Job(Config):
         last = max(index for index, step in enumerate(steps) if phase_of(step.name) == self.until)
         return [step for step in steps[: last + 1] if phase_of(step.name) in phases]
 
+    def ledgers(self) -> tuple[Path, ...]:
+        """Return the folders that outlive this run: that of all runs beside it, and those that the recipe names."""
+        around = self.surroundings()
+        named = [around.folder / entry.ledger for entry in self.load().corpora if entry.ledger]
+        return (self.run.parent / "ledger", *named)
+
     def begin(self) -> None:
-        """Write the resolved recipe into the run directory."""
+        """Write the resolved recipe into the run directory, and remove what was taken down since it was last used."""
         files.write_bytes(self.run / "recipe.yaml", recipe_text(self.load()).encode())
+        origin = {"folder": str(self.surroundings().folder)}
+        if not (self.run / ORIGIN).is_file() or files.read_json(self.run / ORIGIN) != origin:
+            files.write_json(self.run / ORIGIN, origin)
+        burial = bury(self.run, read_tombstones(*self.ledgers()))
+        if burial is not None:
+            REPORTER.note(describe(burial))
+            finish(self.run)
 
 
 def do_step(step: Step, run: Path) -> Outcome:

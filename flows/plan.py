@@ -1,7 +1,7 @@
 """From a recipe to its steps: which plain function runs on what, and what decides its key. No logic of its own."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +10,10 @@ from pydantic import BaseModel
 from flows.interrupt import Interruption
 from flows.recipe import CorpusEntry, Recipe
 from pipeline import files
+from pipeline.select.safety_config import SafetyConfig
 from pipeline.workspace import Counts, Step, Workspace
 
-CURATE = ("acquire", "measure", "embed", "select", "index", "order", "stage", "card")
+CURATE = ("acquire", "measure", "embed", "align", "select", "index", "order", "stage", "card")
 TRAIN = ("train", "evaluate", "report")
 PHASES = CURATE + TRAIN
 
@@ -48,51 +49,76 @@ def plan(recipe: Recipe, around: Surroundings) -> list[Step]:
 
 def curation(recipe: Recipe, around: Surroundings) -> list[Step]:
     """Return the steps from the corpora to the staged shards and their card."""
+    return [*(_acquire(entry, recipe.select.safety, around) for entry in recipe.corpora), *preparation(recipe, around)]
+
+
+def preparation(recipe: Recipe, around: Surroundings) -> list[Step]:
+    """Return the steps from raw shards, however they came there, to the staged shards and their card."""
     from pipeline.cards.config import CardConfig
     from pipeline.cards.datacard import write_cards
     from pipeline.curriculum.order import order
-    from pipeline.index import build_index
-    from pipeline.measure.measure import embed, embed_sources, measure, measure_sources
+    from pipeline.index.store import build_index
+    from pipeline.measure.align import align
+    from pipeline.measure.measure import SIGNALS, embed, embed_sources, measure, measure_sources
+    from pipeline.select.real_children import CorpusFacts
+    from pipeline.select.safety import safety_sources
     from pipeline.select.select import select
     from pipeline.shards.stage import stage
 
     run = around.run
     cards = [entry.load_card(around.folder) for entry in recipe.corpora]
-    acquired = [_acquire(entry, around) for entry in recipe.corpora]
-    sources = tuple(step.name for step in acquired)
     corpora = [card.name for card in cards]
+    sources = tuple(f"acquire-{corpus}" for corpus in corpora)
+    closed = [card.name for card in cards if not card.redistributable]
     raw = {corpus: run / "raw" / corpus for corpus in corpora}
+    facts = {card.name: CorpusFacts(card.child_directed, card.imagery) for card in cards}
+    selecting = recipe.select.model_copy(update={"safety": recipe.select.safety.at(around.folder)})
     card = CardConfig(name=recipe.name, description=recipe.description)
-    encoder = recipe.embed.encoder
+    encoder = recipe.embed.image_folder
+    own = {name: around.folder / path for name, path in recipe.measure.own_lexicons.items()}
+    measuring = recipe.measure.model_copy(update={"own_lexicons": own})
     return [
-        *acquired,
         Step(
             name="measure",
-            function=lambda out: measure(recipe.measure, raw, run, out),
-            outputs=("signals",),
+            function=lambda out: measure(measuring, raw, run, out),
+            outputs=tuple(f"signals/{name}" for name in SIGNALS),
             inputs=sources,
-            params=_params(recipe.measure, tools=measure_sources(recipe.measure), corpora=corpora),
+            params=_params(recipe.measure, tools=measure_sources(measuring), corpora=corpora),
         ),
         Step(
             name="embed",
             function=lambda out: embed(recipe.embed, run, out),
-            outputs=(f"embeddings/{encoder}",),
+            outputs=(f"embeddings/{encoder}", f"embeddings/{recipe.embed.text_folder}"),
             inputs=("measure",),
             params=_params(recipe.embed, tools=embed_sources(recipe.embed)),
         ),
         Step(
+            name="align",
+            function=lambda out: align(recipe.align, recipe.embed, run, out),
+            outputs=("signals/alignment.parquet",),
+            inputs=("measure", "embed"),
+            params=_params(recipe.align, encoders=[recipe.embed.encoder, recipe.embed.text_encoder]),
+        ),
+        Step(
             name="select",
-            function=lambda out: select(recipe.select, corpora, encoder, run, out),
+            function=lambda out: select(selecting, corpora, encoder, run, out, facts=facts),
             outputs=("selection",),
-            inputs=(*sources, "measure", "embed"),
-            params=_params(recipe.select, corpora=corpora, encoder=encoder),
+            inputs=(*sources, "measure", "embed", "align"),
+            params=_params(
+                recipe.select,
+                corpora=corpora,
+                encoder=encoder,
+                tools=safety_sources(selecting.safety),
+                facts={name: asdict(fact) for name, fact in facts.items()},
+            ),
         ),
         Step(
             name="index",
-            function=lambda out: build_index(recipe.index, encoder, run, out),
+            function=lambda out: build_index(recipe.index, recipe.embed, run, out),
             outputs=("index",),
             inputs=("measure", "embed", "select"),
-            params=_params(recipe.index, encoder=encoder),
+            params=_params(recipe.index, encoders=[recipe.embed.encoder, recipe.embed.text_encoder]),
+            version=2,
         ),
         Step(
             name="order",
@@ -103,10 +129,11 @@ def curation(recipe: Recipe, around: Surroundings) -> list[Step]:
         ),
         Step(
             name="stage",
-            function=lambda out: stage(recipe.stage, run, out),
+            function=lambda out: stage(recipe.stage, run, out, closed=closed),
             outputs=("stages",),
             inputs=(*sources, "measure", "select", "order"),
-            params=_params(recipe.stage),
+            params=_params(recipe.stage, closed=closed),
+            version=2,
         ),
         Step(
             name="card",
@@ -181,18 +208,20 @@ def report_step(recipe: Recipe, around: Surroundings) -> Step:
         function=lambda out: report(recipe.report, around.run, out),
         outputs=("reports/report.html",),
         inputs=("measure", "select", "order", "stage", "card", "train", "evaluate"),
-        params=_params(recipe.report, recipe=files.digest(recipe.model_dump(mode="json"))),
+        params=_params(recipe.report, recipe=files.digest(recipe.model_dump(mode="json", exclude={"publish"}))),
     )
 
 
-def _acquire(entry: CorpusEntry, around: Surroundings) -> Step:
+def _acquire(entry: CorpusEntry, safety: SafetyConfig, around: Surroundings) -> Step:
     from pipeline.acquire.acquire import acquire, source_params
 
     card = entry.load_card(around.folder)
-    options = entry.options(around.folder, around.mirror, around.run.parent / "ledger")
+    ledger = around.run.parent / "ledger"
+    screen = safety.at(around.folder).screen(child_directed=card.child_directed, imagery=card.imagery)
+    options = entry.options(around.folder, around.mirror, ledger).model_copy(update={"screen": screen})
     return Step(
         name=f"acquire-{card.name}",
-        function=lambda out: acquire(card, options, out),
+        function=lambda out: acquire(card, options, out, ledger=ledger),
         outputs=(f"raw/{card.name}",),
         params=source_params(card, options),
         resumable=True,

@@ -13,12 +13,13 @@ from pydantic import Field
 
 from essen.config import EvaluateConfig, ModelConfig, TrainConfig
 from pipeline.acquire.card import Card, load_card
-from pipeline.acquire.options import AcquireOptions
+from pipeline.acquire.options import AcquireOptions, CorpusOptions
+from pipeline.cards.config import PublishConfig
 from pipeline.config import Config, explain
 from pipeline.curriculum.config import CurriculumConfig
 from pipeline.errors import ConfigError
-from pipeline.index import IndexConfig
-from pipeline.measure.config import EmbedConfig, MeasureConfig
+from pipeline.index.config import IndexConfig
+from pipeline.measure.config import AlignConfig, EmbedConfig, MeasureConfig
 from pipeline.report.config import ReportConfig
 from pipeline.select.config import SelectConfig
 from pipeline.shards.config import StageConfig
@@ -26,7 +27,7 @@ from pipeline.shards.config import StageConfig
 RECIPES = Path(__file__).parent / "recipes"
 
 
-class CorpusEntry(AcquireOptions):
+class CorpusEntry(CorpusOptions):
     """A corpus of the recipe: its data card, and how much of it."""
 
     card: str = Field(description="name of a card in data_cards/, or a path to one's own, from the recipe's folder")
@@ -55,10 +56,12 @@ class Recipe(Config):
     corpora: tuple[CorpusEntry, ...] = Field(min_length=1)
     measure: MeasureConfig = MeasureConfig()
     embed: EmbedConfig = EmbedConfig()
+    align: AlignConfig = AlignConfig()
     select: SelectConfig = SelectConfig()
     index: IndexConfig = IndexConfig()
     curriculum: CurriculumConfig = CurriculumConfig()
     stage: StageConfig = StageConfig()
+    publish: PublishConfig = PublishConfig()
     model: ModelConfig = ModelConfig()
     train: TrainConfig = TrainConfig()
     evaluate: EvaluateConfig = EvaluateConfig()

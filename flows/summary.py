@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import files
+from pipeline.takedown import marked_models
 
 ROWS = ("trained", "reranked", "untrained", "chance")
 
@@ -20,6 +21,15 @@ def score_lines(run: Path) -> list[str]:
             lines.append(f"{where} ({direction['queries']:,} queries, gallery {direction['gallery']:,})")
             lines += [f"  {row['row']:<10} {_recalls(row)}" for row in direction["rows"] if row["row"] in ROWS]
     return lines
+
+
+def takedown_lines(run: Path) -> list[str]:
+    """Return a line for every model that was trained with samples which were taken down since."""
+    return [
+        f"models/{name} was trained with {counts['samples']:,} samples that have been taken down since; "
+        "train it again to be rid of them (essen run)"
+        for name, counts in marked_models(run).items()
+    ]
 
 
 def _recalls(row: dict[str, Any]) -> str:

@@ -8,11 +8,27 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from pipeline import files
-from pipeline.acquire import folder, iconify, url_list
+from pipeline.acquire import (
+    folder,
+    frames,
+    hub,
+    iconify,
+    openclipart,
+    picturebooks,
+    tuxpaint,
+    url_list,
+    webdataset,
+)
+from pipeline.acquire.admission import settled
+from pipeline.acquire.admit import VERSION as ADMISSION
+from pipeline.acquire.blur import blurred
 from pipeline.acquire.card import Card
-from pipeline.acquire.options import AcquireOptions
+from pipeline.acquire.hash_lists import LISTED, identity, without_listed
+from pipeline.acquire.options import AcquireOptions, Screen
 from pipeline.acquire.raw import SUCCESS, RawRow, write_raw
-from pipeline.errors import DataError
+from pipeline.acquire.tombstones import read_tombstones
+from pipeline.errors import DataError, SafetyError
+from pipeline.plugins import plugin_identity
 from pipeline.workspace import Counts
 
 
@@ -29,8 +45,24 @@ class Engine(Protocol):
     def params(self, card: Card, source: Any, options: AcquireOptions) -> dict[str, Any]:
         """Return what decides the outcome besides the card: digests of inputs, and ``tools`` with their versions."""
 
+    def availability(self, card: Card, source: Any) -> str:
+        """Return why the corpus cannot be had from here now, in a few words; the empty text if it can.
 
-ENGINES: Mapping[str, Engine] = {"folder": folder, "iconify": iconify, "url_list": url_list}
+        It takes three seconds at most and downloads nothing large.
+        """
+
+
+ENGINES: Mapping[str, Engine] = {
+    "folder": folder,
+    "frames": frames,
+    "hub": hub,
+    "iconify": iconify,
+    "openclipart": openclipart,
+    "picturebooks": picturebooks,
+    "tuxpaint": tuxpaint,
+    "url_list": url_list,
+    "webdataset": webdataset,
+}
 
 
 @dataclass
@@ -58,30 +90,42 @@ class Tally:
         return f"{counts}; for example: {example}" if example else counts
 
 
-def acquire(card: Card, options: AcquireOptions, out: Path, *, name: str | None = None) -> Counts:
+def acquire(
+    card: Card, options: AcquireOptions, out: Path, *, name: str | None = None, ledger: Path | None = None
+) -> Counts:
     """Write the card's corpus to ``out/raw/<name>``, and return its counts.
 
     A URL list keeps what it has fetched in ``out/parts``, so an interrupted call goes on when it is made again.
 
+    Rows for which there is a tombstone are written as excluded, with nothing of them left but that.
+
     Args:
         name: of the corpus in the run; the card's own by default.
+        ledger: whose tombstones count besides those of the options' own ledger.
 
     Raises:
         ConfigError: the card, the options or the environment cannot work.
         DataError: nothing succeeded, or less than the minimal success rate; nothing is left in ``out/raw/<name>``.
+        SafetyError: a picture of the screen's lists, where that ends the run; nothing is left of the corpus.
     """
     name = name or card.name
     target = out / "raw" / name
     files.remove(target)
     tally = Tally()
-    rows = ENGINES[card.source.engine].rows(card, card.source, options, out / "parts" / name)
-    counts = write_raw(tally.watch(rows), target)
+    found = ENGINES[card.source.engine].rows(card, card.source, options, out / "parts" / name)
+    rows = blurred(
+        without_listed(settled(found, animated=card.source.animated), options.screen.hash_lists), options.screen.blur
+    )
+    tombstones = read_tombstones(options.ledger, ledger)
+    counts = write_raw(tally.watch(tombstones.applied(rows)), target)
     try:
+        _check_safety(card, options.screen, tally)
         _check_yield(card, options, tally)
-    except DataError:
+    except (DataError, SafetyError):
         files.remove(target)
-        url_list.forget_failures(out / "parts" / name)
         raise
+    if card.source.engine in ("url_list", "picturebooks"):
+        url_list.remember(card, options, target)
     return counts
 
 
@@ -99,9 +143,26 @@ def source_params(card: Card, options: AcquireOptions) -> dict[str, Any]:
         "card": front,
         "source": card.source.model_dump(mode="json"),
         "limit": options.limit,
+        "admission": ADMISSION,
         **found,
-        "tools": {"pillow": version("pillow"), **found.get("tools", {})},
+        **_screen_params(options.screen),
+        "tools": {"ftfy": version("ftfy"), "pillow": version("pillow"), **found.get("tools", {})},
     }
+
+
+def _screen_params(screen: Screen) -> dict[str, Any]:
+    """Return what of the screen decides the outcome; nothing where there is none."""
+    found: dict[str, Any] = {"hash_lists": identity(screen.hash_lists)} if screen.hash_lists else {}
+    return found | ({"blur": plugin_identity(screen.blur)} if screen.blur else {})
+
+
+def _check_safety(card: Card, screen: Screen, tally: Tally) -> None:
+    """Raise if a picture stood on a list and that ends the run."""
+    if tally.reasons[LISTED] and screen.stop:
+        raise SafetyError(
+            f"{card.name}: {tally.reasons[LISTED]} pictures stand on the lists of select.safety.hash_lists "
+            f"({tally.examples[LISTED]}); none was decoded or stored; to leave them out, set select.safety.on_hit: drop"
+        )
 
 
 def _check_yield(card: Card, options: AcquireOptions, tally: Tally) -> None:

@@ -1,4 +1,4 @@
-"""What a data card cannot know from the run's own records."""
+"""What a data card, and what is published, cannot know from the run's own records."""
 
 from pydantic import Field
 
@@ -12,3 +12,11 @@ class CardConfig(Config):
     description: str = Field("", description="one sentence in front of the facts")
     citation: str = Field("", description="how to cite it")
     contact: str = Field("", description="whom to ask")
+
+
+class PublishConfig(Config):
+    """What may be passed on besides what licences permit by themselves."""
+
+    unknown: bool = Field(
+        False, description="also samples of unknown licence; whoever says so has cleared them by other means"
+    )

@@ -1,15 +1,17 @@
 """The data card of what a run has made, written from the run's own records and nothing else."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from pydantic import BaseModel
+
 from pipeline import files
-from pipeline.cards.attribution import attribution_csv
+from pipeline.acquire.net.config import NetConfig
 from pipeline.cards.config import CardConfig
-from pipeline.cards.licences import PUBLISHABLE, hub_licence, licence_class, most_restrictive
 from pipeline.errors import DataError
+from pipeline.licences import GROUPS, PUBLISHABLE, hub_licence, licence_class, most_restrictive
 from pipeline.shards.read import read_manifest
 from pipeline.tables import read_columns
 from pipeline.workspace import Counts, Workspace
@@ -56,7 +58,7 @@ def write_cards(config: CardConfig, run: Path, out: Path, *, sources: Sequence[S
 
     Reads the records of the steps, ``stages/manifest.json``, ``curriculum/summary.json``, ``selection/funnel.json``,
     ``signals/sources.json`` and the staged samples' credits. The paths in the card's YAML are relative to the run
-    directory: to publish, put ``card/*`` beside ``stages/``.
+    directory; `pipeline.publish.publish` writes a card of its own.
 
     Raises:
         DataError: the shards hold a sample that the signals do not know.
@@ -64,9 +66,9 @@ def write_cards(config: CardConfig, run: Path, out: Path, *, sources: Sequence[S
     manifest = read_manifest(run / "stages")
     rows = staged_rows(run)
     facts = gather(config, run, manifest, rows, sources)
-    text = f"---\n{front_matter(config, manifest, rows, sources)}---\n\n{render(facts)}"
+    text = card_text(facts, rows, sources, folder="stages/")
     files.write_bytes(out / "card/README.md", text.encode())
-    files.write_bytes(out / "card/ATTRIBUTION.csv", attribution_csv(rows).encode())
+    files.write_bytes(out / "card/ATTRIBUTION.csv", (run / "stages/ATTRIBUTION.csv").read_bytes())
     return {
         "samples": len(rows),
         "licences": facts["licences"],
@@ -94,21 +96,38 @@ def staged_rows(run: Path) -> list[dict[str, str]]:
     return rows
 
 
+def card_text(
+    facts: dict[str, Any], rows: Sequence[Mapping[str, str]], sources: Sequence[Source], *, folder: str
+) -> str:
+    """Return a whole card: its YAML and its Markdown.
+
+    Args:
+        facts: see `gather`.
+        folder: where the sets lie from the card, with a slash at its end; empty where they lie beside it.
+    """
+    yaml = front_matter(facts["config"], facts["manifest"], rows, sources, folder)
+    return f"---\n{yaml}---\n\n{render(facts)}"
+
+
 def front_matter(
-    config: CardConfig, manifest: dict[str, Any], rows: list[dict[str, str]], sources: Sequence[Source]
+    config: CardConfig,
+    manifest: dict[str, Any],
+    rows: Sequence[Mapping[str, str]],
+    sources: Sequence[Source],
+    folder: str,
 ) -> str:
     """Return the card's YAML: the hub's vocabulary, one configuration a stage and one for all."""
     import yaml
 
     licences = sorted({hub_licence(row["licence"]) for row in rows})
-    paths = [f"stages/{entry['path']}/*.tar" for entry in manifest["stages"]]
+    paths = [f"{folder}{entry['path']}/*.tar" for entry in manifest["stages"]]
     configs: list[dict[str, Any]] = [
         {
             "config_name": "all",
             "default": True,
             "data_files": [
                 {"split": "train", "path": paths},
-                *({"split": e["split"], "path": [f"stages/{e['path']}/*.tar"]} for e in manifest["evaluation"]),
+                *({"split": e["split"], "path": [f"{folder}{e['path']}/*.tar"]} for e in manifest["evaluation"]),
             ],
         }
     ]
@@ -139,17 +158,26 @@ def gather(
     config: CardConfig,
     run: Path,
     manifest: dict[str, Any],
-    rows: list[dict[str, str]],
+    rows: Sequence[Mapping[str, str]],
     sources: Sequence[Source],
+    *,
+    growth: Sequence[dict[str, Any]] | None = None,
 ) -> dict[str, Any]:
-    """Return all that the card's text says, as plain values."""
+    """Return all that the card's text says, as plain values.
+
+    Args:
+        manifest: of the run's stages, or of the part of them that is published.
+        rows: the samples that it names, as `staged_rows` returns them.
+        growth: new words and vocabulary by stage, where they are not those of the whole order.
+    """
     licences = Counter(row["licence"] for row in rows)
     summary = files.read_json(run / "curriculum/summary.json")
     return {
         "config": config,
         "manifest": manifest,
+        "published": manifest.get("published"),
         "summary": summary,
-        "growth": {entry["stage"]: entry for entry in summary["stages"]},
+        "growth": {entry["stage"]: entry for entry in (summary["stages"] if growth is None else growth)},
         "samples": len(rows),
         "words": sum(entry["words"] for entry in (*manifest["stages"], *manifest["evaluation"])),
         "funnel": funnel(run),
@@ -157,7 +185,13 @@ def gather(
         "licences": dict(sorted(licences.items(), key=lambda item: (-item[1], item[0]))),
         "classes": {licence: licence_class(licence) for licence in licences},
         "most_restrictive": most_restrictive(licences),
+        "groups": shard_groups(manifest),
         "obstacles": obstacles(licences, sources),
+        "closed": [source.name for source in sources if not source.redistributable],
+        "exceptions": {source.name: found for source in sources if (found := net_exceptions(source))},
+        "taken_down": taken_down(run),
+        "personal": personal(run),
+        "real_children": real_children(run),
         "tools": tools(run),
     }
 
@@ -173,6 +207,59 @@ def funnel(run: Path) -> list[dict[str, Any]]:
     ]
     path = run / "selection/funnel.json"
     return steps + (files.read_json(path)["steps"] if path.is_file() else [])
+
+
+def shard_groups(manifest: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return samples and names of shards by group of licences."""
+    counted = Counter[str]()
+    for entry in (*manifest["stages"], *manifest["evaluation"]):
+        for shard in entry["shards"]:
+            counted[shard["licence"]] += shard["samples"]
+    return {
+        group: {"shards": f"{prefix}00000.tar …", "samples": counted[group]}
+        for group, prefix in GROUPS.items()
+        if group in counted
+    }
+
+
+def net_exceptions(source: Source) -> list[str]:
+    """Return where a corpus was fetched with less care than is the rule: unchecked certificates, unheeded opt-outs."""
+    found = []
+    for net in _net_configs(getattr(source, "source", None)):
+        found += [f"certificate of {host} not checked" for host in net.insecure_hosts]
+        found += [] if net.robots else ["robots.txt not read"]
+        found += [] if net.opt_outs else ["opt-outs not obeyed"]
+        found += [f"{signal} not obeyed" for signal in net.ignore]
+    return found
+
+
+def _net_configs(value: object) -> Iterator[NetConfig]:
+    if isinstance(value, NetConfig):
+        yield value
+    elif isinstance(value, BaseModel):
+        for name in type(value).model_fields:
+            yield from _net_configs(getattr(value, name))
+
+
+def taken_down(run: Path) -> int:
+    """Return how many rows of the corpora stay out because of a takedown."""
+    records = (record for record in Workspace(run).records() if str(record["step"]).startswith("acquire-"))
+    return sum(record["counts"].get("dropped", {}).get("takedown", 0) for record in records)
+
+
+def personal(run: Path) -> dict[str, Any]:
+    """Return the ``policy`` on personal data in captions, and how much of each kind was ``found``; empty if unknown."""
+    record = Workspace(run).record("measure")
+    if record is None or "personal" not in record["counts"]:
+        return {}
+    return {"policy": record["params"]["config"]["personal"]["policy"], "found": record["counts"]["personal"]}
+
+
+def real_children(run: Path) -> str:
+    """Return the policy on photographs of real children; empty if unknown."""
+    record = Workspace(run).record("select")
+    safety = record["params"].get("config", {}).get("safety", {}) if record else {}
+    return str(safety.get("real_children", {}).get("policy", ""))
 
 
 def obstacles(licences: Counter[str], sources: Sequence[Source]) -> list[str]:
@@ -223,7 +310,7 @@ def _flat(value: Any, prefix: str) -> dict[str, str]:
     return {prefix: str(value)}
 
 
-def _source(source: Source, rows: list[dict[str, str]]) -> dict[str, Any]:
+def _source(source: Source, rows: Sequence[Mapping[str, str]]) -> dict[str, Any]:
     return {
         "name": source.name,
         "title": source.title,
@@ -236,7 +323,7 @@ def _source(source: Source, rows: list[dict[str, str]]) -> dict[str, Any]:
     }
 
 
-def _sources_from_rows(rows: list[dict[str, str]]) -> list[dict[str, Any]]:
+def _sources_from_rows(rows: Sequence[Mapping[str, str]]) -> list[dict[str, Any]]:
     """Describe the sources by their samples alone, where no cards were given."""
     found = []
     for name, count in sorted(Counter(row["corpus"] for row in rows).items()):

@@ -145,7 +145,7 @@ def summarise(
         places = np.flatnonzero(stages == number)
         entry = {"stage": number, "name": name, "samples": len(places), "words": int(tokens[places].sum())}
         entry["difficulty"] = _spread(value[places])
-        entries.append(entry | _new_words([captions[place] for place in places], known))
+        entries.append(entry | new_words([captions[place] for place in places], known))
     exposure = {
         name: [int(tokens[permutation][stages == entry["stage"]].sum()) for entry in entries]
         for name, permutation in controls.items()
@@ -167,7 +167,7 @@ def _spread(values: "np.ndarray") -> dict[str, float]:
     return {"min": float(values.min()), "median": float(np.median(values)), "max": float(values.max())}
 
 
-def _new_words(captions: list[str], known: set[str]) -> dict[str, Any]:
+def new_words(captions: list[str], known: set[str]) -> dict[str, Any]:
     """Return the growth of the vocabulary in a stage; adds its words to those that are known."""
     words = Counter(word for caption in captions for word in WORD.findall(caption.lower()))
     new = sorted(words.keys() - known, key=lambda word: (-words[word], word))

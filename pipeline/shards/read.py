@@ -153,17 +153,22 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     content = {key: value for key, value in manifest.items() if key != "sha256"}
     if manifest.get("sha256") != files.digest(content):
         raise DataError(f"{path} is damaged: its sha256 is not that of its content; stage again")
-    if not all(Path(name).name == name for name in _file_names(manifest)):
+    if not all(_is_plain(name) for file in file_names(manifest) for name in file.split("/", 1)):
         raise DataError(f"{path} names a file outside its own folders; do not use it")
     return manifest
 
 
-def _file_names(manifest: dict[str, Any]) -> list[str]:
-    """Return every folder's and file's name in a manifest."""
-    names = []
+def _is_plain(name: str) -> bool:
+    return Path(name).name == name and name not in ("", ".", "..")
+
+
+def file_names(manifest: dict[str, Any]) -> list[str]:
+    """Return the path of every file of a stages directory, relative to it; the manifest itself is the last."""
+    names = [entry["file"] for entry in manifest.get("files", ())]
     for entry in (*manifest["stages"], *manifest["evaluation"]):
-        names += [entry["path"], entry["index"]["file"], *(shard["file"] for shard in entry["shards"])]
-    return names
+        own = [*(shard["file"] for shard in entry["shards"]), entry["index"]["file"], "sizes.json"]
+        names += [f"{entry['path']}/{name}" for name in own]
+    return [*names, "manifest.json"]
 
 
 def _open_set(folder: Path, entry: dict[str, Any], *, name: str, stage: int) -> StagedSet:

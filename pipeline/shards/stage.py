@@ -1,17 +1,24 @@
-"""From an order and a split to staged shards: one folder a stage, one folder an evaluation set, and the manifest."""
+"""From an order and a split to staged shards: one folder a stage, one folder an evaluation set, and the manifest.
 
-from collections.abc import Iterator
+In a folder each group of licences has shards of its own. A picture that comes under several licences belongs, with all
+its captions, to the most restrictive of them; so does one whose second copy was dropped as a repetition.
+"""
+
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from pipeline import files
+from pipeline.cards.attribution import attribution_csv
 from pipeline.errors import DataError
+from pipeline.licences import CLOSED, GROUPS, licence_group, strictest_group
 from pipeline.parallel import ordered_map
 from pipeline.sample import COLUMNS, Sample
 from pipeline.shards.config import StageConfig
 from pipeline.shards.picture import PictureError, staged_jpeg
-from pipeline.shards.write import FORMAT, StagedSample, write_shards
+from pipeline.shards.write import FORMAT, ShardGroup, StagedSample, file_entry, write_shards
 from pipeline.tables import read_columns
 from pipeline.tar import read_span
 from pipeline.workspace import Counts
@@ -28,13 +35,14 @@ class RawPicture(NamedTuple):
     sha256: str
 
 
-def stage(config: StageConfig, run: Path, out: Path, *, workers: int = 2) -> Counts:
+def stage(config: StageConfig, run: Path, out: Path, *, closed: Collection[str] = (), workers: int = 2) -> Counts:
     """Write ``stages/`` from ``curriculum/order.parquet``, ``selection/split.parquet`` and the raw shards of a run.
 
     Args:
         config: decides the bytes.
         run: the run directory that is read.
         out: the directory below which ``stages/`` is written.
+        closed: corpora whose cards say that they may not be redistributed.
         workers: processes that decode and encode; they do not change a byte. With 1 everything happens in this one.
 
     Raises:
@@ -43,24 +51,27 @@ def stage(config: StageConfig, run: Path, out: Path, *, workers: int = 2) -> Cou
     sets = _plan(run)
     folder = out / "stages"
     raw = {row["uid"]: row for row in _rows(run / "signals/samples.parquet")}
+    group_of = licence_groups(run, closed)
     stages, evaluation = [], []
     for name, rows in sets.items():
-        pictures = [_raw_picture(run, raw, row["uid"]) for row in rows]
-        images = encode_pictures(pictures, config.image_size, workers)
-        samples = (_staged(raw[row["uid"]], row, image) for row, image in zip(rows, images, strict=True))
+        groups = []
+        for licence in GROUPS:
+            own = [row for row in rows if group_of[_raw_row(run, raw, row["uid"])["image_sha256"]] == licence]
+            if own:
+                groups.append(ShardGroup(_staged_samples(config, run, raw, own, workers), len(own), licence))
         entry = write_shards(
-            samples,
-            folder / name,
-            count=len(rows),
-            min_shards=config.min_shards,
-            max_shard_bytes=config.max_shard_bytes,
+            groups, folder / name, min_shards=config.min_shards, max_shard_bytes=config.max_shard_bytes
         )
         if rows[0]["stage"]:
             stages.append({**_stage_entry(rows), "path": name, **entry})
         else:
             evaluation.append({"split": name.removeprefix("eval-"), "name": name, "path": name, **entry})
+    credit = attribution_csv(_credits(sets, raw, group_of))
+    files.write_bytes(folder / "ATTRIBUTION.csv", credit.encode())
     order = files.sha256_file(run / "curriculum/order.parquet")
-    write_manifest(folder, config.image_size, order, stages, evaluation)
+    write_manifest(
+        folder, config.image_size, order, stages, evaluation, further=[file_entry(folder / "ATTRIBUTION.csv")]
+    )
     total = sum(len(rows) for rows in sets.values())
     return {
         "in": total,
@@ -68,19 +79,49 @@ def stage(config: StageConfig, run: Path, out: Path, *, workers: int = 2) -> Cou
         "dropped": {},
         "stages": {entry["name"]: entry["samples"] for entry in stages},
         "evaluation": {entry["split"]: entry["samples"] for entry in evaluation},
+        "licence_groups": _samples_by_group([*stages, *evaluation]),
     }
 
 
+def licence_groups(run: Path, closed: Collection[str]) -> dict[str, str]:
+    """Return the group of licences of every picture, by image hash: the strictest of all rows that show it.
+
+    Args:
+        closed: corpora that may not be redistributed.
+    """
+    columns = ["image_sha256", "corpus", "licence"]
+    found: dict[str, set[str]] = {}
+    for name in ("samples.parquet", "rejected.parquet"):
+        values = read_columns(run / "signals" / name, columns)
+        for image, corpus, licence in zip(*values.values(), strict=True):
+            found.setdefault(image, set()).add(CLOSED if corpus in closed else licence_group(licence))
+    return {image: strictest_group(groups) for image, groups in found.items()}
+
+
 def write_manifest(
-    folder: Path, size: int, order: str, stages: list[dict[str, Any]], evaluation: list[dict[str, Any]]
+    folder: Path,
+    size: int,
+    order: str,
+    stages: Sequence[dict[str, Any]],
+    evaluation: Sequence[dict[str, Any]],
+    *,
+    further: Sequence[dict[str, Any]] = (),
+    **facts: Any,
 ) -> None:
-    """Write ``manifest.json``, the last file of a stages directory, with the digest of its own content."""
+    """Write ``manifest.json``, the last file of a stages directory, with the digest of its own content.
+
+    Args:
+        further: entries of the files that lie beside the sets.
+        facts: what else it is to say.
+    """
     manifest = {
         "format": FORMAT,
         "image": {"size": size, "format": "jpg"},
         "order": order,
-        "stages": stages,
-        "evaluation": evaluation,
+        "stages": list(stages),
+        "evaluation": list(evaluation),
+        "files": list(further),
+        **facts,
     }
     files.write_json(folder / "manifest.json", {**manifest, "sha256": files.digest(manifest)})
 
@@ -158,11 +199,39 @@ def _rows(path: Path) -> Iterator[dict[str, Any]]:
     return (dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True))
 
 
-def _raw_picture(run: Path, raw: dict[str, dict[str, Any]], uid: str) -> RawPicture:
+def _raw_row(run: Path, raw: Mapping[str, dict[str, Any]], uid: str) -> dict[str, Any]:
     if uid not in raw:
         raise DataError(f"{run / 'signals/samples.parquet'} has no sample {uid}; run measure again")
-    row = raw[uid]
-    return RawPicture(run / row["raw_shard"], row["raw_offset"], row["raw_size"], row["image_sha256"])
+    return raw[uid]
+
+
+def _staged_samples(
+    config: StageConfig, run: Path, raw: Mapping[str, dict[str, Any]], rows: list[dict[str, Any]], workers: int
+) -> Iterator[StagedSample]:
+    """Yield the samples of some rows, each with its encoded picture."""
+    own = [raw[row["uid"]] for row in rows]
+    pictures = [
+        RawPicture(run / row["raw_shard"], row["raw_offset"], row["raw_size"], row["image_sha256"]) for row in own
+    ]
+    for known, row, image in zip(own, rows, encode_pictures(pictures, config.image_size, workers), strict=True):
+        yield _staged(known, row, image)
+
+
+def _credits(
+    sets: Mapping[str, list[dict[str, Any]]], raw: Mapping[str, dict[str, Any]], group_of: Mapping[str, str]
+) -> Iterator[dict[str, str]]:
+    """Yield the rows of ``ATTRIBUTION.csv``, sorted by uid."""
+    placed = {row["uid"]: name.removeprefix("eval-") for name, rows in sets.items() for row in rows}
+    for uid in sorted(placed):
+        yield {**raw[uid], "licence_group": group_of[raw[uid]["image_sha256"]], "set": placed[uid]}
+
+
+def _samples_by_group(entries: Sequence[dict[str, Any]]) -> dict[str, int]:
+    counted = Counter[str]()
+    for entry in entries:
+        for shard in entry["shards"]:
+            counted[shard["licence"]] += shard["samples"]
+    return {group: counted[group] for group in GROUPS if group in counted}
 
 
 def _staged(raw: dict[str, Any], row: dict[str, Any], image: bytes) -> StagedSample:
@@ -171,8 +240,13 @@ def _staged(raw: dict[str, Any], row: dict[str, Any], image: bytes) -> StagedSam
 
 
 def _stage_entry(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    spread = difficulty_spread([row["difficulty"] for row in rows])
+    return {"stage": rows[0]["stage"], "name": rows[0]["stage_name"], "difficulty": spread}
+
+
+def difficulty_spread(values: Sequence[float]) -> dict[str, float]:
+    """Return median, minimum and maximum of a stage's difficulties, as its entry in the manifest has them."""
     import numpy as np
 
-    difficulty = np.array([row["difficulty"] for row in rows], dtype=np.float64)
-    spread = {"median": float(np.median(difficulty)), "min": float(difficulty.min()), "max": float(difficulty.max())}
-    return {"stage": rows[0]["stage"], "name": rows[0]["stage_name"], "difficulty": spread}
+    difficulty = np.array(values, dtype=np.float64)
+    return {"median": float(np.median(difficulty)), "min": float(difficulty.min()), "max": float(difficulty.max())}

@@ -7,14 +7,15 @@ nothing here trusts them: content is compared by sha256, then member by member w
 import json
 import re
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from pipeline import files
 from pipeline.errors import ConfigError, DataError
+from pipeline.licences import CLOSED, GROUPS, licence_group, strictest_group
 from pipeline.sample import COLUMNS
-from pipeline.shards.read import read_manifest
+from pipeline.shards.read import file_names, read_manifest
 from pipeline.shards.write import index_schema
 from pipeline.tables import read_table
 from pipeline.workspace import Workspace, check_funnel
@@ -28,14 +29,19 @@ def verify_stages(folder: Path) -> list[str]:
 
     Checked: the manifest against its own digest; every index, shard and ``sizes.json`` against the manifest; files that
     are missing, extra or swapped; in each shard regular members only, adjacent and sorted, and equal to the index; no
-    uid twice in the whole directory.
+    uid twice in the whole directory; no licence in a shard whose name promises less restrictive ones. What has been
+    published is a stages directory too.
     """
     try:
         manifest = read_manifest(folder)
     except DataError as error:
         return [str(error)]
     entries = [*manifest["stages"], *manifest["evaluation"]]
-    problems = list(_listing(folder, entries))
+    problems = list(_listing(folder, set(file_names(manifest))))
+    for file in manifest.get("files", ()):
+        problems += _content(folder / file["file"], file, {})
+    if "published" in manifest:
+        problems += _published(folder, manifest["published"], entries)
     seen: dict[str, str] = {}
     for entry in entries:
         problems += _verify_set(folder, entry, seen)
@@ -61,12 +67,8 @@ def verify_run(run: Path) -> list[str]:
     return problems
 
 
-def _listing(folder: Path, entries: list[dict[str, Any]]) -> Iterator[str]:
+def _listing(folder: Path, expected: set[str]) -> Iterator[str]:
     """Compare the files that are there with the files that the manifest names."""
-    expected = {"manifest.json"}
-    for entry in entries:
-        names = [entry["index"]["file"], "sizes.json", *(shard["file"] for shard in entry["shards"])]
-        expected |= {f"{entry['path']}/{name}" for name in names}
     try:
         found = {path.relative_to(folder).as_posix() for path in files.files_below(folder)}
     except ConfigError as error:
@@ -91,6 +93,8 @@ def _verify_set(folder: Path, entry: dict[str, Any], seen: dict[str, str]) -> li
         damage = _content(file, shard, by_hash)
         problems += damage
         expected = rows.pop(shard["file"], []) if sound else None
+        if expected is not None and "licence" in shard:
+            problems += _licences(file, shard, expected)
         if not damage and file.is_file():
             problems += _verify_shard(file, shard, expected, seen)
     problems += [f"{index} names the shard {name}, which the manifest does not" for name in rows]
@@ -117,6 +121,33 @@ def _sizes(file: Path, shards: list[dict[str, Any]]) -> list[str]:
     if file.is_file() and file.read_bytes() != files.pretty_json(expected).encode():
         return [f"{file} does not agree with the manifest"]
     return []
+
+
+def _licences(file: Path, shard: dict[str, Any], rows: list[dict[str, Any]]) -> list[str]:
+    """Compare the licences of a shard's samples with its group, and its group with its name."""
+    found = sorted({row["licence"] for row in rows})
+    group = shard["licence"]
+    if found != shard["licences"]:
+        return [f"{file} holds the licences {', '.join(found)}, the manifest says {', '.join(shard['licences'])}"]
+    if group not in GROUPS or re.fullmatch(rf"{GROUPS[group]}\d+\.tar", file.name) is None:
+        return [f"{file} has not the name of a shard of the licence group {group}"]
+    stricter = [name for name in found if strictest_group([licence_group(name), group]) != group]
+    return [f"{file} holds the licence {name}, which is no {group} one" for name in stricter]
+
+
+def _published(folder: Path, counts: dict[str, Any], entries: list[dict[str, Any]]) -> list[str]:
+    """Check what a published set says it took in, kept and left out."""
+    problems = []
+    try:
+        check_funnel("publish", counts)
+    except DataError as error:
+        problems.append(f"{folder / 'manifest.json'}: {error}")
+    staged = sum(entry["samples"] for entry in entries)
+    if staged != counts["kept"]:
+        problems.append(f"{folder / 'manifest.json'}: {staged} samples are here, {counts['kept']} were published")
+    if any(shard["licence"] == CLOSED for entry in entries for shard in entry["shards"]):
+        problems.append(f"{folder / 'manifest.json'} names shards of a source that may not be redistributed")
+    return problems
 
 
 def _index_rows(index: Path) -> dict[str, list[dict[str, Any]]]:
@@ -206,17 +237,27 @@ def _verify_record(run: Path, record: dict[str, Any], records: dict[str, dict[st
     missing = [step for step in record["inputs"] if step not in records]
     if missing:
         yield f"step {name} read step {missing[0]}, which has no record; run the same command again"
-    else:
-        inputs = {step: files.digest(records[step]["outputs"]) for step in record["inputs"]}
-        content = {"step": name, "version": record["version"], "inputs": inputs, "params": record["params"]}
-        if record["key"] != files.digest(content):
-            yield f"step {name} does not follow from the steps that it read; run the same command again"
+    elif not follows(record, records):
+        yield f"step {name} does not follow from the steps that it read; run the same command again"
     for output, entry in record["outputs"].items():
         file = run / output
         if not file.is_file():
             yield f"{file} is missing"
         elif files.sha256_file(file) != entry["sha256"]:
             yield f"{file} is not what step {name} has written"
+
+
+def follows(record: Mapping[str, Any], records: Mapping[str, Mapping[str, Any]]) -> bool:
+    """Tell whether a step's record is of the outcome that the steps which it read have now.
+
+    Args:
+        records: by step.
+    """
+    if not set(record["inputs"]) <= records.keys():
+        return False
+    inputs = {step: files.digest(records[step]["outputs"]) for step in record["inputs"]}
+    content = {"step": record["step"], "version": record["version"], "inputs": inputs, "params": record["params"]}
+    return bool(record["key"] == files.digest(content))
 
 
 def _verify_funnel(path: Path) -> list[str]:

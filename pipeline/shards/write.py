@@ -2,17 +2,21 @@
 
 Members of a sample are adjacent and sorted: ``<uid>.jpg``, ``<uid>.json``, ``<uid>.txt``. ``index.parquet`` holds one
 row a sample with the place of its picture, ``sizes.json`` the number of samples a shard (open_clip's convention).
+
+A shard holds one group of licences only (`pipeline.licences.GROUPS`), and its name says which: ``00000.tar`` what may
+be passed on with credit at most, ``sa-00000.tar`` share-alike, ``nc-00000.tar`` non-commercial, and so on.
 """
 
 import re
 import tarfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pipeline import files
 from pipeline.errors import DataError
+from pipeline.licences import GROUPS, OPEN
 from pipeline.sample import COLUMNS, Sample
 from pipeline.tables import write_table
 from pipeline.tar import add_member, new_tar
@@ -51,48 +55,78 @@ class StagedSample:
         return len(self.sample.caption.split())
 
 
+@dataclass(frozen=True, slots=True)
+class ShardGroup:
+    """Samples that may share a shard.
+
+    Attributes:
+        samples: in rank order; read once, one shard at a time in memory.
+        count: how many there are.
+        licence: one of `pipeline.licences.GROUPS`.
+    """
+
+    samples: Iterable[StagedSample]
+    count: int
+    licence: str = OPEN
+
+
 def write_shards(
-    samples: Iterable[StagedSample],
+    groups: Sequence[ShardGroup],
     folder: Path,
     *,
-    count: int,
     min_shards: int = MIN_SHARDS,
     max_shard_bytes: int = MAX_SHARD_BYTES,
 ) -> dict[str, Any]:
-    """Write samples, in their order, as shards with index and sizes.
+    """Write samples as shards with index and sizes; the index is in rank order through all groups.
 
-    Samples are dealt to shards in contiguous runs of nearly equal length. There are `min_shards` of them, fewer where
-    one would hold less than 16 samples, more where one would exceed `max_shard_bytes`.
+    The samples of a group are dealt to its shards in contiguous runs of nearly equal length. There are `min_shards` of
+    them, fewer where one would hold less than 16 samples, more where one would exceed `max_shard_bytes`.
 
     Args:
-        samples: in rank order; read once, one shard at a time in memory.
+        groups: each with samples and licence of its own; those without samples are passed over.
         folder: new or empty.
-        count: how many samples there are.
-        min_shards: readers divide shards among workers, so a handful must exist.
+        min_shards: of a group; readers divide shards among workers, so a handful must exist.
         max_shard_bytes: upper limit of one tar, reached only where a single sample is larger.
 
     Returns:
         The manifest's entry: ``samples``, ``words``, ``index`` (file, sha256, bytes) and ``shards`` (a list of the
-        same with ``samples``).
+        same with ``samples``, the group ``licence`` and the SPDX expressions ``licences``).
 
     Raises:
-        DataError: there is no sample, `count` is wrong, or a key repeats or cannot be a WebDataset key.
+        DataError: there is no sample, a count is wrong, or a key repeats or cannot be a WebDataset key.
     """
     folder.mkdir(parents=True, exist_ok=True)
     rows: list[dict[str, Any]] = []
-    shards: dict[str, int] = {}
-    prepared = map(_prepare, _checked(samples, count, folder))
-    for number, batch in enumerate(_deal(prepared, _boundaries(count, min_shards), max_shard_bytes)):
-        name = f"{number:05d}.tar"
-        rows.extend(_write_shard(batch, folder / name))
-        shards[name] = len(batch)
-    write_table(folder / "index.parquet", index_table(rows))
-    files.write_json(folder / "sizes.json", shards)
+    shards: list[dict[str, Any]] = []
+    seen: set[str] = set()
+    for group in groups:
+        prepared = map(_prepare, _checked(group, folder, seen))
+        for number, batch in enumerate(_deal(prepared, _boundaries(group.count, min_shards), max_shard_bytes)):
+            path = folder / f"{GROUPS[group.licence]}{number:05d}.tar"
+            written = list(_write_shard(batch, path))
+            rows += written
+            licences = sorted({row["licence"] for row in written})
+            shards.append({**file_entry(path), "samples": len(batch), "licence": group.licence, "licences": licences})
+    if not rows:
+        raise DataError(f"{folder}: there is no sample to be written")
+    rows.sort(key=lambda row: int(row["rank"]))
+    return write_index(folder, index_table(rows), shards)
+
+
+def write_index(folder: Path, table: "pa.Table", shards: list[dict[str, Any]]) -> dict[str, Any]:
+    """Write ``index.parquet`` and ``sizes.json`` of a set of shards; return its entry in the manifest.
+
+    Args:
+        table: with the columns of `index_schema`, in rank order.
+        shards: their entries in the manifest.
+    """
+    write_table(folder / "index.parquet", table)
+    files.write_json(folder / "sizes.json", {shard["file"]: shard["samples"] for shard in shards})
     return {
-        "samples": len(rows),
-        "words": sum(row["words"] for row in rows),
+        "samples": table.num_rows,
+        "words": sum(table.column("words").to_pylist()),
         "index": file_entry(folder / "index.parquet"),
-        "shards": [{**file_entry(folder / name), "samples": samples} for name, samples in shards.items()],
+        "shards": shards,
     }
 
 
@@ -150,10 +184,10 @@ def _boundaries(count: int, min_shards: int) -> set[int]:
     return {count * shard // shards for shard in range(1, shards)}
 
 
-def _checked(samples: Iterable[StagedSample], count: int, folder: Path) -> Iterator[StagedSample]:
-    """Yield the samples; raise where they cannot become shards."""
-    seen: set[str] = set()
-    for staged in samples:
+def _checked(group: ShardGroup, folder: Path, seen: set[str]) -> Iterator[StagedSample]:
+    """Yield the samples of a group; raise where they cannot become shards. `seen` gathers the uids of all groups."""
+    before = len(seen)
+    for staged in group.samples:
         uid = staged.sample.uid
         if UID.fullmatch(uid) is None:
             raise DataError(f"{folder}: {uid!r} cannot be a key: a uid is 32 hex digits in lower case")
@@ -161,8 +195,8 @@ def _checked(samples: Iterable[StagedSample], count: int, folder: Path) -> Itera
             raise DataError(f"{folder}: the uid {uid} comes twice; a set of shards holds each sample once")
         seen.add(uid)
         yield staged
-    if len(seen) != count or count == 0:
-        raise DataError(f"{folder}: {len(seen)} samples came to be written, {count} were announced")
+    if len(seen) - before != group.count:
+        raise DataError(f"{folder}: {len(seen) - before} samples came to be written, {group.count} were announced")
 
 
 def _deal(samples: Iterable[_Prepared], boundaries: set[int], max_bytes: int) -> Iterator[list[_Prepared]]:
@@ -176,7 +210,8 @@ def _deal(samples: Iterable[_Prepared], boundaries: set[int], max_bytes: int) ->
             batch, size = [], tarfile.RECORDSIZE
         batch.append(prepared)
         size += weight
-    yield batch
+    if batch:
+        yield batch
 
 
 def _write_shard(batch: list[_Prepared], path: Path) -> Iterator[dict[str, Any]]:

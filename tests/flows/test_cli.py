@@ -1,5 +1,6 @@
 """The command line as a person meets it: quick, and one clear line with the right code for every mistake."""
 
+import json
 import os
 import subprocess
 import sys
@@ -7,6 +8,8 @@ import time
 from pathlib import Path
 
 import pytest
+
+from pipeline.acquire.card import CARDS
 
 ESSEN = Path(sys.executable).with_name("essen")
 
@@ -87,3 +90,28 @@ def test_without_a_network_the_way_out_is_said(tmp_path: Path) -> None:
     assert "@iconify-json/noto" in shown.stderr
     assert not (tmp_path / "run" / "raw").exists()
     assert not (tmp_path / "run" / "steps").exists()
+
+
+def test_corpora_are_a_table_that_fits_and_a_json_that_is_complete(tmp_path: Path) -> None:
+    (tmp_path / "mine.md").write_text(
+        "---\nname: mine\ntitle: Mine\nlicence: CC0-1.0\nattribution: Me\nchild_directed: false\n"
+        "redistributable: false\nsource: {engine: folder, path: pictures}\n---\n"
+    )
+    shown = essen("corpora", "mine.md", "--json", cwd=tmp_path)
+    assert shown.returncode == 0, shown.stderr
+    *table, last = shown.stdout.splitlines()
+    assert max(map(len, table)) <= 120
+    found = {entry["name"]: entry for entry in json.loads(last)["corpora"]}
+    cards = {path.stem for path in CARDS.glob("*.md") if path.name != "README.md"}
+    assert found.keys() == cards | {"mine"}
+    starts = {
+        line.index(entry["engine"], len(entry["name"]))
+        for entry in found.values()
+        for line in table
+        if line.split()[:1] == [entry["name"]]
+    }
+    assert len(starts) == 1, "the columns are not aligned"
+    assert all(entry[key] for entry in found.values() for key in ("title", "licence", "engine", "attribution"))
+    assert all(entry["reachable"] == (entry["reason"] == "") for entry in found.values())
+    assert found["mine"]["reason"] == "folder pictures is missing"
+    assert any("Not to be passed on" in line for line in table)

@@ -1,13 +1,15 @@
 import csv
 import re
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from pipeline.acquire.net.config import NetConfig
+from pipeline.acquire.sources import UrlListSource
 from pipeline.cards.attribution import inert
 from pipeline.cards.config import CardConfig
 from pipeline.cards.datacard import write_cards
@@ -24,6 +26,7 @@ class Corpus:
     homepage: str = "https://example.org"
     child_directed: bool = True
     redistributable: bool = True
+    source: object = None
 
 
 SOURCES = (Corpus("shapes"), Corpus("lines", title="Pipes | <script>alert(1)</script> `x`", licence="CC-BY-4.0"))
@@ -153,3 +156,55 @@ def test_the_same_run_gives_the_same_card(small_run: Path, tmp_path: Path) -> No
     write_json(run / "steps/acquire-shapes.json", {**record, "finished": 99})
     write_cards(CardConfig(), run, tmp_path / "b", sources=SOURCES)
     assert (tmp_path / "a/card/README.md").read_bytes() == (tmp_path / "b/card/README.md").read_bytes()
+
+
+def test_takedowns_and_exceptions_of_the_network_are_said(small_run: Path, tmp_path: Path) -> None:
+    run = with_records(small_run, tmp_path / "run")
+    record = read_json(run / "steps/acquire-shapes.json")
+    counts = {"in": 83, "kept": 80, "dropped": {"takedown": 3}}
+    write_json(run / "steps/acquire-shapes.json", {**record, "counts": counts})
+    net = NetConfig(insecure_hosts=("old.example.org",), robots=False, ignore=("meta",))
+    fetched = replace(SOURCES[0], source=UrlListSource(list="urls.csv", net=net))
+    write_cards(CardConfig(), run, tmp_path, sources=(fetched, SOURCES[1]))
+    _, body = parts(tmp_path / "card/README.md")
+    assert "3 rows were taken down on request." in body
+    assert (
+        "shapes was fetched with exceptions: certificate of old.example.org not checked; robots.txt not read; "
+        "meta not obeyed."
+    ) in body
+    assert "lines was fetched" not in body
+    write_cards(CardConfig(), with_records(small_run, tmp_path / "other"), tmp_path / "plain", sources=SOURCES)
+    _, body = parts(tmp_path / "plain/card/README.md")
+    assert "taken down" not in body and "with exceptions" not in body
+
+
+def test_groups_of_licences_are_a_table(small_run: Path, tmp_path: Path) -> None:
+    write_cards(CardConfig(), with_records(small_run, tmp_path / "run"), tmp_path, sources=SOURCES)
+    _, body = parts(tmp_path / "card/README.md")
+    assert "| open | `00000.tar …` | 160 |" in body
+
+
+@pytest.mark.parametrize(
+    ("policy", "words"),
+    [
+        ("redact", "A fixed word stands in the place of each."),
+        ("drop", "Samples with any of it were left out."),
+        ("flag", "It was left where it is."),
+    ],
+)
+def test_what_was_done_about_personal_data_is_said_with_its_numbers(
+    small_run: Path, tmp_path: Path, policy: str, words: str
+) -> None:
+    run = with_records(small_run, tmp_path / "run")
+    empty = {"key": "k", "inputs": [], "outputs": {}, "finished": 2}
+    counts = {"in": 160, "kept": 160, "dropped": {}, "personal": {"child": 2, "e_mail": 1_300}}
+    params = {"config": {"personal": {"policy": policy}}}
+    write_json(run / "steps/measure.json", {"step": "measure", "counts": counts, "params": params, **empty})
+    params = {"config": {"safety": {"real_children": {"policy": "exclude"}}}}
+    write_json(run / "steps/select.json", {"step": "select", "counts": {}, "params": params, **empty})
+    write_cards(CardConfig(), run, tmp_path)
+    _, body = parts(tmp_path / "card/README.md")
+    section = body.split("## Personal and sensitive information\n")[1].split("\n## ")[0]
+    assert "Found: child 2, e mail 1,300." in section
+    assert words in section
+    assert "Photographs of real children were left out as far as" in section

@@ -27,7 +27,7 @@ def test_bytes_depend_on_neither_workers_nor_directory_nor_run(
     stage(StageConfig(image_size=32), other, tmp_path / "two", workers=2)
     stage(StageConfig(image_size=32), small_run, tmp_path / "one", workers=1)
     expected = tree(small_run / "stages")
-    assert len(expected) == 19
+    assert len(expected) == 20
     assert tree(tmp_path / "two/stages") == expected
     assert tree(tmp_path / "one/stages") == expected
 

@@ -1,3 +1,4 @@
+import dataclasses
 import io
 import json
 import tarfile
@@ -9,8 +10,9 @@ from hypothesis import strategies as st
 
 from pipeline.errors import DataError
 from pipeline.files import sha256_bytes, sha256_file
+from pipeline.licences import GROUPS, licence_group
 from pipeline.sample import Sample, sample_uid
-from pipeline.shards.write import StagedSample, write_shards
+from pipeline.shards.write import ShardGroup, StagedSample, write_shards
 from pipeline.tables import read_columns
 
 
@@ -39,7 +41,8 @@ def test_every_sample_lies_where_the_index_says(
 ) -> None:
     folder = tmp_path_factory.mktemp("set")
     samples = [staged(number, 4 * (1 + number % 50)) for number in range(count)]
-    entry = write_shards(iter(samples), folder, count=count, min_shards=min_shards, max_shard_bytes=max_bytes)
+    group = ShardGroup(iter(samples), count)
+    entry = write_shards([group], folder, min_shards=min_shards, max_shard_bytes=max_bytes)
     index = read_columns(folder / "index.parquet")
     assert index["uid"] == [s.sample.uid for s in samples]
     for s, shard, offset, size in zip(samples, index["shard"], index["offset"], index["size"], strict=True):
@@ -54,7 +57,7 @@ def test_every_sample_lies_where_the_index_says(
 
 
 def test_members_are_adjacent_sorted_and_anonymous(tmp_path: Path) -> None:
-    write_shards([staged(0), staged(1, caption="zwei  Wörter")], tmp_path, count=2)
+    write_shards([ShardGroup([staged(0), staged(1, caption="zwei  Wörter")], 2)], tmp_path)
     with tarfile.open(tmp_path / "00000.tar") as tar:
         members = tar.getmembers()
         text = tar.extractfile(members[5])
@@ -67,7 +70,7 @@ def test_members_are_adjacent_sorted_and_anonymous(tmp_path: Path) -> None:
 
 
 def test_entry_names_bytes_as_they_are(tmp_path: Path) -> None:
-    entry = write_shards([staged(n) for n in range(40)], tmp_path, count=40, min_shards=2)
+    entry = write_shards([ShardGroup([staged(n) for n in range(40)], 40)], tmp_path, min_shards=2)
     for file in (entry["index"], *entry["shards"]):
         assert file["sha256"] == sha256_file(tmp_path / file["file"])
         assert file["bytes"] == (tmp_path / file["file"]).stat().st_size
@@ -78,14 +81,14 @@ def test_entry_names_bytes_as_they_are(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("samples", "count", "said"),
     [
-        ([], 0, "0 samples came"),
+        ([], 0, "there is no sample"),
         ([staged(0)], 2, "1 samples came to be written, 2 were announced"),
         ([staged(0), staged(1), staged(0)], 3, "comes twice"),
     ],
 )
 def test_what_cannot_be_a_set_is_refused(tmp_path: Path, samples: list[StagedSample], count: int, said: str) -> None:
     with pytest.raises(DataError, match=said) as caught:
-        write_shards(samples, tmp_path, count=count)
+        write_shards([ShardGroup(samples, count)], tmp_path)
     assert "\n" not in str(caught.value)
 
 
@@ -95,4 +98,43 @@ def test_keys_that_readers_would_misread_are_refused(tmp_path: Path, uid: str) -
     fields = {name: getattr(good.sample, name) for name in Sample.__slots__}
     bad = StagedSample(sample=Sample(**{**fields, "uid": uid}), image=b"x", stage=1, rank=0, difficulty=0.0)
     with pytest.raises(DataError, match="cannot be a key"):
-        write_shards([bad], tmp_path, count=1)
+        write_shards([ShardGroup([bad], 1)], tmp_path)
+
+
+def licensed(number: int, licence: str) -> StagedSample:
+    plain = staged(number)
+    return dataclasses.replace(plain, sample=dataclasses.replace(plain.sample, licence=licence))
+
+
+@settings(max_examples=15)
+@given(kinds=st.lists(st.sampled_from(["MIT", "CC-BY-SA-4.0", "CC-BY-NC-4.0", "NOASSERTION"]), min_size=1, max_size=80))
+def test_a_shard_holds_one_licence_group_and_the_index_keeps_the_order(
+    tmp_path_factory: pytest.TempPathFactory, kinds: list[str]
+) -> None:
+    folder = tmp_path_factory.mktemp("set")
+    samples = [licensed(number, kind) for number, kind in enumerate(kinds)]
+    groups = []
+    for group in GROUPS:
+        own = [s for s in samples if licence_group(s.sample.licence) == group]
+        groups.append(ShardGroup(own, len(own), group))
+    entry = write_shards(groups, folder, min_shards=2)
+    index = read_columns(folder / "index.parquet")
+    assert index["rank"] == list(range(len(kinds)))
+    assert index["uid"] == [s.sample.uid for s in samples]
+    for sample, shard, offset, size in zip(samples, index["shard"], index["offset"], index["size"], strict=True):
+        assert shard.startswith(GROUPS[licence_group(sample.sample.licence)])
+        assert (folder / shard).read_bytes()[offset : offset + size] == sample.image
+    for shard in entry["shards"]:
+        names = {
+            licence for licence, name in zip(index["licence"], index["shard"], strict=True) if name == shard["file"]
+        }
+        assert sorted(names) == shard["licences"]
+        assert {licence_group(name) for name in names} == {shard["licence"]}
+    assert json.loads((folder / "sizes.json").read_text()) == {s["file"]: s["samples"] for s in entry["shards"]}
+    plain = [shard["file"] for shard in entry["shards"] if shard["licence"] == "open"]
+    assert plain == [f"{number:05d}.tar" for number in range(len(plain))]
+
+
+def test_one_sample_in_two_groups_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="comes twice"):
+        write_shards([ShardGroup([staged(0)], 1), ShardGroup([staged(0)], 1, "unknown")], tmp_path)

@@ -1,0 +1,43 @@
+"""Whether anything of what was taken down is still to be read in a run."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from pipeline import files
+from pipeline.errors import DataError
+from pipeline.tables import read_table
+from pipeline.takedown import Burial
+
+
+def check_remnants(run: Path, burial: Burial) -> None:
+    """Raise unless the hashes of what was buried are gone from every file of a run; scratch is not looked at.
+
+    Raises:
+        DataError: with the first file that still has one.
+    """
+    for path in remnants(run, [*burial.samples, *burial.pictures]):
+        raise DataError(f"{path} still names what was taken down; it is no part of the run: remove it by hand")
+
+
+def remnants(run: Path, hashes: Sequence[str]) -> Iterator[Path]:
+    """Yield the files of a run in which one of some hashes stands, in tables by their text columns."""
+    for entry in sorted(run.iterdir()):
+        if entry.name != ".part" and hashes:
+            yield from (path for path in files.files_below(entry) if _mentions(path, hashes))
+
+
+def _mentions(path: Path, hashes: Sequence[str]) -> bool:
+    if path.suffix == ".parquet":
+        return _table_mentions(path, hashes)
+    data = path.read_bytes()
+    return any(value.encode() in data for value in hashes)
+
+
+def _table_mentions(path: Path, hashes: Sequence[str]) -> bool:
+    """Tell whether a text column of a table holds one of the hashes: its pages are compressed, bytes say nothing."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    values, table = pa.array(hashes), read_table(path)
+    columns = (table.column(field.name) for field in table.schema if pa.types.is_string(field.type))
+    return any(pc.any(pc.is_in(column, value_set=values)).as_py() for column in columns)
