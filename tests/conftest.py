@@ -1,6 +1,7 @@
 """What the tests share: real corpora where they can be had, and a clear word where they cannot."""
 
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -32,3 +33,15 @@ def npm_registry(tmp_path_factory: pytest.TempPathFactory) -> None:
     )
     if probe.returncode != 0:
         pytest.skip("the npm client cannot reach its registry from here")
+
+
+@pytest.fixture(scope="session")
+def debian_archive() -> None:
+    """Skip where there is no apt, or its index does not have the packages of the cards."""
+    if shutil.which("apt-get") is None:
+        pytest.skip("there is no apt-get here to fetch Debian packages with")
+    known = subprocess.run(
+        ["apt-cache", "policy", "tuxpaint-stamps-default"], capture_output=True, text=True, check=False
+    )
+    if "2022.06.04-1" not in known.stdout:
+        pytest.skip("apt's index does not have the package tuxpaint-stamps-default 2022.06.04-1")

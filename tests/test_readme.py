@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 import typer
 import yaml
+from pydantic import TypeAdapter
 
 from flows.cli import app
 from flows.recipe import Recipe
 from pipeline.acquire.card import load_card
-from pipeline.acquire.sources import UrlListSource
+from pipeline.acquire.sources import AnySource
 
 ROOT = Path(__file__).resolve().parent.parent
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -43,9 +44,13 @@ def test_the_examples_are_valid(tmp_path: Path) -> None:
     card = tmp_path / "shapes.md"
     card.write_text(blocks("markdown")[0], encoding="utf-8")
     assert load_card(card).name == "shapes"
-    recipe, source = blocks("yaml")
-    assert Recipe.model_validate(yaml.safe_load(recipe)).corpora[0].card == "shapes.md"
-    UrlListSource.model_validate(yaml.safe_load(source)["source"])
+    examples = [yaml.safe_load(block) for block in blocks("yaml")]
+    recipes = [Recipe.model_validate({"name": "mine", **example}) for example in examples if "corpora" in example]
+    assert recipes[0].corpora[0].card == "shapes.md"
+    sources = [TypeAdapter(AnySource).validate_python(example["source"]) for example in examples if "source" in example]
+    engines = {"folder", "hub", "webdataset", "url_list", "tuxpaint", "openclipart", "frames"}
+    assert engines <= {source.engine for source in sources}
+    assert len(recipes) + len(sources) == len(examples)
 
 
 def test_the_files_that_it_names_exist() -> None:

@@ -1,126 +1,125 @@
-"""Many URLs fetched by img2dataset, part by part: a watched subprocess that is judged by the files it leaves.
+"""Many URLs fetched by img2dataset from the gateway, part by part: a watched program that is judged by its files.
 
-A part is a run of URLs, named by the digest of their text. It is fetched into a folder of its own attempt; if table
-and archive are whole and agree, the folder is renamed to the part's name. So a part is either there, whole, or it is
-not; a call that was killed goes on with the parts that are missing.
+img2dataset makes a shard of each part, all in one run, since it takes seconds to start. A shard whose table and archive
+are whole and agree with the gateway's record of every URL becomes a part at once (`pipeline.acquire.parts`), while the
+next ones are still fetched. Where img2dataset dies or stands still, it is started again with what is left.
+
+A list that was reversed or edited costs only its new URLs. Failures that may pass are forgotten between two calls; all
+others are not asked for again.
 """
 
-import contextlib
 import os
 import shutil
-import tarfile
 import tempfile
-from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from itertools import chain, zip_longest
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from pipeline import files
-from pipeline.acquire.admission import Span
+from pipeline.acquire.gateway import Gateway, Origin
 from pipeline.acquire.img2dataset_env import environment_python
-from pipeline.acquire.process import Ended, last_line, run_watched
+from pipeline.acquire.parts import BrokenPartError, Fetched, keep, known
+from pipeline.acquire.process import POLL_SECONDS, Program, last_line, running
 from pipeline.acquire.sources import UrlListSource
-from pipeline.acquire.urls import fetchable
-from pipeline.tables import read_columns, write_table
+from pipeline.errors import ConfigError
+from pipeline.tables import write_table
 
 CHILD = Path(__file__).with_name("fetch_child.py")
-ATTEMPTS = 2
-PIECES = 8
-MOST_STANDSTILLS = 40
+ATTEMPTS = 3
+THREADS = 16  # img2dataset holds twice as many pictures in memory, and only takes what the gateway has
 START_SECONDS = 120.0
+SECONDS_AT_THE_GATEWAY = 86_400  # every answer is bounded there
 
 
-@dataclass(frozen=True, slots=True)
-class Fetched:
-    """Where the bytes of a URL lie (offset and length in bytes in a tar), or why there are none."""
-
-    tar: Path | None = None
-    offset: int = 0
-    size: int = 0
-    reason: str = ""
-    message: str = ""
-
-    @property
-    def span(self) -> Span | None:
-        """Where the bytes lie, None where none arrived."""
-        return Span(self.tar, self.offset, self.size) if self.tar is not None else None
-
-
-def fetch(urls: Sequence[str], source: UrlListSource, parts: Path, *, mirror: str = "") -> dict[str, Fetched]:
-    """Fetch distinct URLs; what an earlier call fetched into `parts` is not fetched again.
-
-    A part that stands still is split and fetched in pieces, so that an answer without end costs its own row alone.
+def fetch(
+    urls: Sequence[str],
+    source: UrlListSource,
+    parts: Path,
+    *,
+    origin: Callable[[], Origin],
+    state: Callable[[str], str],
+) -> Iterator[dict[str, Fetched]]:
+    """Yield what became of distinct URLs, part by part in their order, after what an earlier call knows already.
 
     Args:
-        mirror: address that takes the place of scheme and host; empty to fetch from the hosts themselves.
+        parts: folder that keeps what was fetched.
+        origin: makes what answers for the URLs.
+        state: a text for each URL; what was fetched under another one does not count.
 
     Raises:
-        ConfigError: img2dataset's environment is missing.
+        ConfigError: img2dataset's environment is missing, or img2dataset fails whatever it is given.
     """
     parts.mkdir(parents=True, exist_ok=True)
     for unfinished in parts.glob("try-*"):
         shutil.rmtree(unfinished, ignore_errors=True)
-    found: dict[str, Fetched] = {}
-    waiting = deque(_split(urls, source.urls_per_part))
-    standstills = 0
-    while waiting:
-        part = waiting.popleft()
-        result = _fetch_part(part, source, parts, mirror)
-        if isinstance(result, dict):
-            found |= result
-            continue
-        standstills += 1
-        if len(part) > 1 and standstills <= MOST_STANDSTILLS:
-            waiting.extendleft(reversed(_split(part, -(-len(part) // PIECES))))
-        else:
-            found |= dict.fromkeys(part, result)
-    return found
+    states = {url: state(url) for url in urls}
+    found = known(parts, states)
+    yield found
+    pending = [url for url in urls if url not in found]
+    if pending:
+        environment_python()
+        size = source.urls_per_part
+        pending = [url for start in range(0, len(pending), size) for url in _by_turns(pending[start : start + size])]
+        with Gateway(pending, origin, requests=source.threads) as gateway:
+            yield from _fetch_parts(_Job(pending, states, source, parts, gateway))
 
 
-def forget_failures(parts: Path) -> None:
-    """Remove the parts in which a URL failed, so that the next call fetches them again."""
-    for table in parts.glob("*/00000.parquet"):
-        if set(read_columns(table, ["status"])["status"]) != {"success"}:
-            files.remove(table.parent)
+def _by_turns(urls: Iterable[str]) -> Iterator[str]:
+    """Yield URLs so that their hosts take turns: the patience of one does not keep the others waiting."""
+    queues: dict[str, list[str]] = {}
+    for url in urls:
+        queues.setdefault(urlsplit(url).netloc, []).append(url)
+    yield from filter(None, chain.from_iterable(zip_longest(*queues.values())))
 
 
-def _split(urls: Sequence[str], size: int) -> list[Sequence[str]]:
-    return [urls[start : start + size] for start in range(0, len(urls), size)]
+@dataclass(frozen=True, slots=True)
+class _Job:
+    urls: Sequence[str]
+    states: Mapping[str, str]
+    source: UrlListSource
+    parts: Path
+    gateway: Gateway
+
+    def numbers(self, part: int) -> range:
+        """The places of a part's URLs in the list."""
+        size = self.source.urls_per_part
+        return range(len(self.urls))[part * size : (part + 1) * size]
+
+    @property
+    def count(self) -> int:
+        """How many parts there are."""
+        return -(-len(self.urls) // self.source.urls_per_part)
 
 
-def _fetch_part(urls: Sequence[str], source: UrlListSource, parts: Path, mirror: str) -> dict[str, Fetched] | Fetched:
-    """Return what became of each URL of a part, or a failure to give to all of them if it stood still."""
-    folder = parts / files.digest({"mirrored": bool(mirror), "urls": list(urls)})[:32]
-    if folder.is_dir():
-        return dict(_contents(folder, urls))
-    message = ""
-    for _ in range(ATTEMPTS):
-        with tempfile.TemporaryDirectory(dir=parts, prefix="try-", ignore_cleanup_errors=True) as name:
+def _fetch_parts(job: _Job) -> Iterator[dict[str, Fetched]]:
+    """Run img2dataset on all parts, and again on what is left where it fails."""
+    done = fruitless = 0
+    while done < job.count:
+        first = done
+        with tempfile.TemporaryDirectory(dir=job.parts, prefix="try-", ignore_cleanup_errors=True) as name:
             attempt = Path(name)
-            ended = _run(urls, source, attempt, mirror)
-            if not (fault := _fault(attempt / "out", urls)):
-                _keep(attempt / "out", folder)
-                return dict(_contents(folder, urls))
-            message = f"{fault}; img2dataset ended with {ended.stopped or ended.code}: {last_line(attempt / 'log.txt')}"
-            if ended.stopped and (attempt / "heartbeat").exists():
-                return Fetched(reason="no_end", message=message)
-    return dict.fromkeys(urls, Fetched(reason="fetcher_failed", message=message))
+            try:
+                with _img2dataset(job, first, attempt) as program:
+                    while done < job.count:
+                        shard = attempt / "out" / f"{done - first:05d}.tar"
+                        _wait(job, program, shard, len(job.numbers(done)))
+                        yield _kept(job, shard, job.numbers(done))
+                        done += 1
+            except BrokenPartError as fault:
+                fruitless = 0 if done > first else fruitless + 1
+                if fruitless == ATTEMPTS:
+                    raise _failure(job, done, f"{fault}; its last words: {last_line(attempt / 'log.txt')}") from None
 
 
-def _keep(fetched: Path, folder: Path) -> None:
-    """Give a part that is whole its name."""
-    for file in files.files_below(fetched):
-        files.sync_file(file)
-    fetched.replace(folder)
-    files.sync_directory(folder.parent)
-
-
-def _run(urls: Sequence[str], source: UrlListSource, folder: Path, mirror: str) -> Ended:
-    """Let img2dataset fetch the URLs into a folder."""
-    python = environment_python()
-    write_table(
-        folder / "urls.parquet", {"url": [fetchable(url, mirror) for url in urls], "row": list(range(len(urls)))}
-    )
+def _img2dataset(job: _Job, first: int, folder: Path) -> AbstractContextManager[Program]:
+    """Let img2dataset fetch the parts from `first` on into a folder."""
+    numbers = range(job.numbers(first).start, len(job.urls))
+    targets = [job.gateway.target(number) for number in numbers]
+    write_table(folder / "urls.parquet", {"url": targets, "row": list(numbers)})
     arguments = {
         "url_list": str(folder / "urls.parquet"),
         "input_format": "parquet",
@@ -130,107 +129,79 @@ def _run(urls: Sequence[str], source: UrlListSource, folder: Path, mirror: str) 
         "resize_mode": "no",
         "extract_exif": False,
         "save_additional_columns": ["row"],
-        "number_sample_per_shard": max(2, len(urls)),
+        "number_sample_per_shard": job.source.urls_per_part,
         "processes_count": 1,
-        "thread_count": source.threads,
-        "timeout": source.timeout,
-        "retries": source.retries,
-        "compute_hash": "sha256",
-        "user_agent_token": "essen",
+        "thread_count": min(THREADS, job.source.threads),
+        "timeout": SECONDS_AT_THE_GATEWAY,
+        "retries": 0,
+        "compute_hash": None,
         "enable_wandb": False,
     }
     files.write_json(folder / "arguments.json", arguments)
-    heartbeat = folder / "heartbeat"
-    waves = -(-len(urls) // source.threads)
-    return run_watched(
-        [str(python), "-I", str(CHILD), str(folder / "arguments.json")],
+    (folder / "tmp").mkdir()
+    kept = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
+    ours = {
+        "ESSEN_GATEWAY": job.gateway.address,
+        "ESSEN_MEMORY": str(job.source.memory),
+        "OPENBLAS_NUM_THREADS": "1",  # each thread's buffers count as data
+        "TMPDIR": str(folder / "tmp"),
+    }
+    return running(
+        [str(environment_python()), "-I", str(CHILD), str(folder / "arguments.json")],
         log=folder / "log.txt",
         cwd=folder,
-        deadline=START_SECONDS + source.patience + waves * source.timeout * (source.retries + 1) * 2,
-        environment=_environment(source, heartbeat, mirror),
-        progress=lambda: _progress(folder),
-        patience=lambda: source.patience if heartbeat.exists() else START_SECONDS,
+        environment=kept | ours,
     )
 
 
-def _environment(source: UrlListSource, heartbeat: Path, mirror: str) -> Mapping[str, str]:
-    """Return the variables of the subprocess: ours, without reports to anybody, and its rules on addresses."""
-    allowed = mirror.removeprefix("http://") or ("any" if source.allow_private_hosts else "")
-    environment = os.environ | {
-        "NO_ALBUMENTATIONS_UPDATE": "1",
-        "WANDB_MODE": "disabled",
-        "WANDB_DISABLED": "true",
-        "DO_NOT_TRACK": "1",
-        "RES_OPTIONS": "timeout:3 attempts:2",  # the resolver knows no other deadline
-        "ESSEN_FETCH_ALLOWED": allowed,
-        "ESSEN_FETCH_HEARTBEAT": str(heartbeat),
-    }
-    if mirror:
-        environment |= {"no_proxy": "127.0.0.1", "NO_PROXY": "127.0.0.1"}
-    return environment
+def _kept(job: _Job, shard: Path, numbers: range) -> dict[str, Fetched]:
+    """Make a part of a shard, and return what became of its URLs."""
+    records = [job.gateway.record(number) for number in numbers]
+    states = {job.urls[number]: job.states[job.urls[number]] for number in numbers}
+    found = keep(job.parts, shard, numbers, states, records)
+    for number in numbers:
+        job.gateway.forget(number)
+    return found
 
 
-def _progress(folder: Path) -> object:
-    """Return what changes as long as requests are made or files grow."""
-    found = []
-    for file in (folder / "heartbeat", *folder.glob("out/*")):
-        with contextlib.suppress(FileNotFoundError):
-            found.append((file.name, file.stat().st_size, file.stat().st_mtime_ns))
-    return sorted(found)
+def _wait(job: _Job, program: Program, shard: Path, count: int) -> None:
+    """Wait until img2dataset has finished a shard of so many URLs, which the file with its statistics says.
+
+    Raises:
+        BrokenPartError: it ended without it, stands still though nothing keeps it waiting, or takes longer than can be.
+    """
+    net = job.source.net
+    slowest = net.attempts * (net.deadline + net.max_wait + net.max_delay)
+    started = last_change = time.monotonic()
+    seen: object = None
+    while True:
+        ended = program.ended()
+        if shard.with_name(f"{shard.stem}_stats.json").is_file():
+            return
+        job.gateway.check()
+        if ended is not None:
+            raise BrokenPartError(f"img2dataset ended with {ended.code}")
+        now = time.monotonic()
+        sizes = [file.stat().st_size for file in sorted(shard.parent.glob("0*.*"))]
+        patience = job.source.patience if sizes else START_SECONDS
+        if job.gateway.waiting or seen != (job.gateway.handed_over, sizes):
+            seen, last_change = (job.gateway.handed_over, sizes), now
+        if now - last_change > patience:
+            raise BrokenPartError(f"img2dataset stood still for {patience:.0f} seconds")
+        if now - started > START_SECONDS + count * slowest:
+            raise BrokenPartError(f"img2dataset took {now - started:.0f} seconds for {count} pictures")
+        time.sleep(POLL_SECONDS)
 
 
-def _fault(folder: Path, urls: Sequence[str]) -> str:
-    """Return what is wrong with the files that img2dataset left, empty if they are whole and agree."""
-    import pyarrow as pa
-
-    table, archive = folder / "00000.parquet", folder / "00000.tar"
-    if not table.is_file() or not archive.is_file():
-        return "it left no table and archive"
-    try:
-        rows = read_columns(table, ["row", "key", "status", "sha256"])
-        if sorted(rows["row"]) != list(range(len(urls))):
-            return f"its table has {len(rows['row'])} of {len(urls)} rows"
-        with tarfile.open(archive) as tar:
-            for key, status, sha256 in zip(rows["key"], rows["status"], rows["sha256"], strict=True):
-                if status == "success":
-                    member = tar.extractfile(f"{key}.jpg")
-                    if member is None or files.sha256_bytes(member.read()) != sha256:
-                        return f"the bytes of {key} are not those of its table"
-    except (pa.ArrowException, tarfile.TarError, OSError, KeyError) as error:
-        return f"its files cannot be read ({error})"
-    return ""
-
-
-def _contents(folder: Path, urls: Sequence[str]) -> Iterator[tuple[str, Fetched]]:
-    """Yield what became of each URL of a finished part."""
-    rows = read_columns(folder / "00000.parquet", ["row", "key", "status", "error_message"])
-    with tarfile.open(folder / "00000.tar") as tar:
-        members = {member.name: member for member in tar.getmembers() if member.isreg()}
-    for row, key, status, message in zip(*rows.values(), strict=True):
-        if status == "success":
-            member = members[f"{key}.jpg"]
-            yield urls[row], Fetched(folder / "00000.tar", member.offset_data, member.size)
-        else:
-            yield urls[row], Fetched(reason=failure_reason(message or ""), message=(message or "")[:300])
-
-
-def failure_reason(message: str) -> str:
-    """Return the reason that img2dataset's message of a failed download stands for, as one word."""
-    words = (
-        ("X-Robots-Tag", "opt_out"),
-        ("private address", "private_address"),
-        ("timed out", "timeout"),
-        ("CERTIFICATE_VERIFY_FAILED", "tls"),
-        ("Name or service not known", "unknown_host"),
-        ("Temporary failure in name resolution", "unknown_host"),
-        ("No address associated", "unknown_host"),
-        ("Connection refused", "no_connection"),
-        ("Network is unreachable", "no_connection"),
-        ("No route to host", "no_connection"),
-        ("Connection reset", "incomplete"),
-        ("IncompleteRead", "incomplete"),
-        ("closed connection without response", "incomplete"),
+def _failure(job: _Job, part: int, fault: str) -> ConfigError:
+    """Return the error for a part that img2dataset cannot fetch whatever is tried."""
+    records = [job.gateway.record(number) for number in job.numbers(part)]
+    needed, free = sum(record.size for record in records if record), shutil.disk_usage(job.parts).free
+    if free < 2 * needed:
+        return ConfigError(
+            f"{job.parts}: the next part needs about {2 * needed:,} bytes and {free:,} are free; free some and run the "
+            "same command again, it goes on from there"
+        )
+    return ConfigError(
+        f"{job.parts}: {fault}; run the same command again to go on, or `essen setup` to check img2dataset"
     )
-    if message.startswith("HTTP Error "):
-        return f"http_{message.removeprefix('HTTP Error ')[:3]}"
-    return next((reason for part, reason in words if part in message), "failed_to_download")

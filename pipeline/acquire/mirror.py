@@ -1,94 +1,70 @@
-"""A folder of pictures served on the loopback interface, under the paths of their original URLs."""
+"""A folder of pictures in the place of their hosts: each URL has a file below it."""
 
-import contextlib
-import mimetypes
-import shutil
-import threading
-from collections.abc import Iterator, Mapping
-from functools import partial
-from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+import asyncio
+from collections.abc import Mapping
 from pathlib import Path
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit
 
+from pipeline.acquire.net.client import Answer
 from pipeline.errors import ConfigError
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    request_queue_size = 128
+class Mirror:
+    """Answers for URLs with files, as `pipeline.acquire.net.client.Client` does with what hosts send."""
 
+    def __init__(self, folder: Path, names: Mapping[str, str], *, max_bytes: int) -> None:
+        """Take a folder, and the paths below it by URL; a URL without one has the file that its own path names.
 
-class _Handler(BaseHTTPRequestHandler):
-    """Answers GET and HEAD for regular files below one folder, and nothing else."""
+        Raises:
+            ConfigError: there is no such folder.
+        """
+        if not folder.is_dir():
+            raise ConfigError(
+                f"there is no mirror folder {folder}; give the folder that holds the list and its pictures"
+            )
+        self._folder = folder.resolve()
+        self._names = names
+        self._max_bytes = max_bytes
 
-    protocol_version = "HTTP/1.1"
-    timeout = 30
+    async def __aenter__(self) -> "Mirror":
+        return self
 
-    def __init__(self, *arguments: object, folder: Path, routes: Mapping[str, str]) -> None:
-        self.folder = folder
-        self.routes = routes
-        super().__init__(*arguments)  # type: ignore[arg-type]
+    async def __aexit__(self, *exception: object) -> None:
+        """Nothing is open between two calls."""
 
-    def do_GET(self) -> None:
-        self._answer(body=True)
+    async def get(self, url: str) -> Answer:
+        """Return the content of a URL's file, or why there is none: ``missing_file`` or ``too_large``."""
+        return await asyncio.to_thread(self._get, url)
 
-    def do_HEAD(self) -> None:
-        self._answer(body=False)
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Say nothing: what failed is in the rows."""
-
-    def _answer(self, *, body: bool) -> None:
-        file = resolve(self.path, self.folder, self.routes)
+    def state(self, url: str) -> str:
+        """Return a word that changes when the file of a URL does."""
+        file = self.file(url)
         if file is None:
-            self.send_error(HTTPStatus.NOT_FOUND)
-            return
-        with contextlib.suppress(BrokenPipeError, ConnectionResetError), file.open("rb") as content:
-            self.send_response(HTTPStatus.OK)
-            self.send_header("Content-Type", mimetypes.guess_type(file.name)[0] or "application/octet-stream")
-            self.send_header("Content-Length", str(file.stat().st_size))
-            self.end_headers()
-            if body:
-                shutil.copyfileobj(content, self.wfile)
+            return "mirror"
+        found = file.stat()
+        return f"mirror {found.st_size} {found.st_mtime_ns}"
 
+    def file(self, url: str) -> Path | None:
+        """Return the file of a URL, None if there is none or it lies outside the folder."""
+        name = self._names.get(url) or unquote(urlsplit(url).path).lstrip("/")
+        if not name or "\x00" in name:
+            return None
+        try:
+            file = (self._folder / name).resolve()
+            return file if file.is_relative_to(self._folder) and file.is_file() else None
+        except (OSError, RuntimeError):  # a name too long for a file, links in a circle
+            return None
 
-def resolve(target: str, folder: Path, routes: Mapping[str, str]) -> Path | None:
-    """Return the file that a request names, None if there is none or it lies outside the folder.
-
-    Args:
-        target: path and query of the request.
-        folder: resolved path.
-        routes: file below the folder by path and query; empty where the paths themselves lie below the folder.
-    """
-    name = routes.get(target) if routes else unquote(urlsplit(target).path).lstrip("/")
-    if not name or "\x00" in name:
-        return None
-    file = (folder / name).resolve()
-    return file if file.is_relative_to(folder) and file.is_file() else None
-
-
-def route(url: str) -> str:
-    """Return the part of a URL that its mirror keeps: path and query."""
-    parts = urlsplit(url)
-    return urlunsplit(("", "", parts.path or "/", parts.query, ""))
-
-
-@contextlib.contextmanager
-def mirror(folder: Path, routes: Mapping[str, str]) -> Iterator[str]:
-    """Serve a folder as long as the context lasts, and give the address that takes the place of scheme and host.
-
-    Raises:
-        ConfigError: there is no such folder.
-    """
-    if not folder.is_dir():
-        raise ConfigError(f"there is no mirror folder {folder}; give the folder that holds the list and its pictures")
-    server = _Server(("127.0.0.1", 0), partial(_Handler, folder=folder.resolve(), routes=routes))
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    def _get(self, url: str) -> Answer:
+        file = self.file(url)
+        if file is None:
+            return Answer(url, reason="missing_file", message="the mirror has no such file")
+        try:
+            if file.stat().st_size > self._max_bytes:
+                return Answer(
+                    url, reason="too_large", message=f"{file.stat().st_size} bytes, {self._max_bytes} allowed"
+                )
+            return Answer(url, file.read_bytes(), final_url=url)
+        except OSError as error:
+            message = error.strerror or "it cannot be read"
+            return Answer(url, reason="missing_file", message=message, retryable=True)

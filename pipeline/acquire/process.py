@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,36 +18,49 @@ class Ended:
 
     Attributes:
         code: its exit code; negative where a signal ended it.
-        stopped: why we ended it, ``deadline`` or ``no_progress``; empty where it ended by itself.
+        stopped: why we ended it, ``deadline`` or a word of the caller; empty where it ended by itself.
     """
 
     code: int
     stopped: str = ""
 
 
-def run_watched(
-    command: Sequence[str],
-    *,
-    log: Path,
-    cwd: Path,
-    deadline: float,
-    environment: Mapping[str, str] | None = None,
-    progress: Callable[[], object] | None = None,
-    patience: Callable[[], float] = lambda: 60.0,
-) -> Ended:
-    """Run a program until it ends, its deadline passes or it stands still; nothing of its group outlives the call.
+class Program:
+    """A program that runs, and the group of processes that it leads."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self._process = process
+        self._stopped = ""
+
+    def ended(self) -> Ended | None:
+        """Return how the program ended, None while it runs."""
+        code = self._process.poll()
+        return None if code is None else Ended(code=code, stopped=self._stopped)
+
+    def stop(self, why: str) -> Ended:
+        """Kill what is left of the group, reap the program, and return how it ended."""
+        if self._process.poll() is None:
+            self._stopped = why
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        code = self._process.wait()
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+        return Ended(code=code, stopped=self._stopped)
+
+
+@contextlib.contextmanager
+def running(
+    command: Sequence[str], *, log: Path, cwd: Path, environment: Mapping[str, str] | None = None
+) -> Iterator[Program]:
+    """Run a program as long as the context lasts; nothing of its group outlives that.
 
     Its standard input is a pipe that we hold open and never write to, so the program can tell when we are gone.
 
     Args:
         log: file that receives the program's output.
-        deadline: seconds that it may take altogether.
         environment: all its variables; ours where None.
-        progress: returns a value that changes while the program gets on.
-        patience: returns the seconds for which this value may stay the same.
     """
-    started = last_change = time.monotonic()
-    seen: object = None
     with log.open("wb") as output:
         process = subprocess.Popen(
             list(command),
@@ -58,32 +71,33 @@ def run_watched(
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
+        program = Program(process)
         try:
-            while process.poll() is None:
-                now = time.monotonic()
-                if now - started > deadline:
-                    return _end(process, "deadline")
-                if progress is not None and (value := progress()) != seen:
-                    seen, last_change = value, now
-                if progress is not None and now - last_change > patience():
-                    return _end(process, "no_progress")
-                time.sleep(POLL_SECONDS)
-            return Ended(code=process.returncode)
+            yield program
         finally:
-            _end(process, "")
+            program.stop("no_longer_needed")
+
+
+def run_watched(
+    command: Sequence[str], *, log: Path, cwd: Path, deadline: float, environment: Mapping[str, str] | None = None
+) -> Ended:
+    """Run a program until it ends or its deadline passes; nothing of its group outlives the call.
+
+    Args:
+        log: file that receives the program's output.
+        deadline: seconds that it may take altogether.
+        environment: all its variables; ours where None.
+    """
+    started = time.monotonic()
+    with running(command, log=log, cwd=cwd, environment=environment) as program:
+        while (ended := program.ended()) is None:
+            if time.monotonic() - started > deadline:
+                return program.stop("deadline")
+            time.sleep(POLL_SECONDS)
+        return ended
 
 
 def last_line(log: Path) -> str:
     """Return the last line of a program's output that says something, or the word that there was none."""
     lines = [line.strip() for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
     return lines[-1][:300] if lines else "no output"
-
-
-def _end(process: subprocess.Popen[bytes], why: str) -> Ended:
-    """Kill what is left of the program's group and reap the program."""
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)
-    code = process.wait()
-    if process.stdin is not None:
-        process.stdin.close()
-    return Ended(code=code, stopped=why)

@@ -10,7 +10,6 @@ from itertools import islice
 from math import prod
 from os.path import commonpath
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from pipeline.errors import ConfigError
 
@@ -84,11 +83,6 @@ def shard_labels(shards: Iterable[Path]) -> list[str]:
     paths = [Path(shard.absolute()) for shard in shards]
     base = commonpath([path.parent for path in paths]) if paths else ""
     return [path.relative_to(base).as_posix() for path in paths]
-
-
-def file_name(url: str) -> str:
-    """Return the last part of an address's path."""
-    return urlsplit(url).path.rsplit("/", 1)[-1] or "shard"
 
 
 def _glob(pattern: Path, folder: Path) -> Iterable[Path]:

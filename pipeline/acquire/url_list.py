@@ -1,7 +1,6 @@
 """A list of URLs with captions: checked, fetched by img2dataset, admitted, one row for each line of the list."""
 
-import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -9,22 +8,27 @@ from string import Template
 from typing import TYPE_CHECKING, Any
 
 from pipeline import files
-from pipeline.acquire import urls
+from pipeline.acquire import hashes, img2dataset_env, urls
 from pipeline.acquire.admission import Found, admitted
-from pipeline.acquire.fetch import Fetched, fetch, forget_failures
-from pipeline.acquire.img2dataset_env import VERSION
+from pipeline.acquire.fetch import fetch
+from pipeline.acquire.gateway import Origin
+from pipeline.acquire.hash_lists import screened
 from pipeline.acquire.lists import check_columns, is_missing, read_list
-from pipeline.acquire.mirror import mirror as serve
-from pipeline.acquire.mirror import route
+from pipeline.acquire.mirror import Mirror
+from pipeline.acquire.net.client import Client
 from pipeline.acquire.options import AcquireOptions
-from pipeline.acquire.raw import RawRow
+from pipeline.acquire.parts import Fetched
+from pipeline.acquire.raw import SUCCESS, RawRow, raw_tables
 from pipeline.acquire.sources import AttributionTable, UrlListSource
 from pipeline.errors import ConfigError
+from pipeline.tables import read_columns
 
 if TYPE_CHECKING:
     from pipeline.acquire.card import Card
 
-__all__ = ["find_list", "forget_failures", "params", "rows"]
+# What of a `NetConfig` decides how long answers take and how often they are asked for; the rest decides the answers.
+TIMES = ("deadline", "connect_timeout", "delay", "max_delay", "backoff", "max_wait", "rest")
+PACE = {*TIMES, "per_host", "attempts", "failures", "name_failures"}
 
 
 def rows(card: "Card", source: UrlListSource, options: AcquireOptions, parts: Path) -> Iterator[RawRow]:
@@ -36,26 +40,61 @@ def rows(card: "Card", source: UrlListSource, options: AcquireOptions, parts: Pa
     Raises:
         ConfigError: the list, one of its columns, the attribution table or img2dataset's environment is missing.
     """
-    mirror = options.mirror
-    path = find_list(source, mirror, options.list)
+    path = find_list(card, source, options)
     lines = list(islice(read_list(path), options.limit))
     credit = _credits(source.attribution, path.parent) if source.attribution else {}
     wanted = [getattr(source.columns, name) for name in type(source.columns).model_fields]
-    hashed = source.sha256 is not None and (source.sha256.of == "published" or mirror is not None)
+    hashed = source.sha256 is not None and (source.sha256.of == "published" or options.mirror is not None)
     hash_column = source.sha256.column if source.sha256 and hashed else ""
     match_column = source.attribution.match if source.attribution else ""
     check_columns(path, lines, [column for column in (*wanted, hash_column, match_column) if column])
 
-    entries = [_row(card, source, line, credit) for line in lines]
-    pending = [row.url if not row.reason else "" for row in entries]
-    found = _fetch_all(
-        source, parts, mirror, _routes(source, lines, mirror), list(dict.fromkeys(filter(None, pending)))
-    )
-    arrived = (
-        _arrived(row, found.get(url, Fetched()), line.get(hash_column, ""))
-        for row, url, line in zip(entries, pending, lines, strict=True)
-    )
-    yield from admitted(arrived, max_pixels=source.max_pixels, workers=options.workers)
+    names = _names(source, lines) if options.mirror is not None else {}
+    entries = [(_row(card, source, line, credit), line.get(hash_column, "").strip().lower()) for line in lines]
+    del lines
+    yield from pictured(entries, card, source, options, parts, names=names)
+
+
+def pictured(
+    entries: Sequence[tuple[RawRow, str]],
+    card: "Card",
+    source: UrlListSource,
+    options: AcquireOptions,
+    parts: Path,
+    *,
+    names: Mapping[str, str] | None = None,
+) -> Iterator[RawRow]:
+    """Yield rows with the pictures of their URLs, or the reasons why they have none, in the order in which they came.
+
+    Args:
+        entries: rows, each with the sha256 that its picture must have, empty where nothing is known. A row with a
+            reason stays as it is, and its URL is not asked for.
+        names: paths of files below the mirror by URL, where they are not the URLs' own.
+    """
+    pending = list(dict.fromkeys(row.url for row, _ in entries if not row.reason))
+    origin, state = _origin(source, options, names or {})
+    first = _locked(card, source, options)
+    origin = screened(origin, options.screen.hash_lists)
+    batches = fetch(pending, source, parts, origin=origin, state=state)
+    found = _arrivals(entries, batches, first)
+    yield from admitted(found, max_pixels=source.max_pixels, workers=options.workers, screen=options.screen)
+
+
+def remember(card: "Card", options: AcquireOptions, raw: Path) -> None:
+    """Lock the hashes of an acquisition that has succeeded, for the next one to compare with; see `hashes`.
+
+    Nothing is locked without a ledger, nor for a mirror, whose copies are not what the hosts publish.
+
+    Args:
+        raw: the folder of its shards.
+    """
+    if options.ledger is None or options.mirror is not None:
+        return
+    found: dict[str, str] = {}
+    for table in raw_tables(raw):
+        columns = read_columns(table, ["url", "status", "original_sha256"])
+        found |= {url: sha256 for url, status, sha256 in zip(*columns.values(), strict=True) if status == SUCCESS}
+    hashes.lock(options.ledger, card.name, found)
 
 
 def params(card: "Card", source: UrlListSource, options: AcquireOptions) -> dict[str, Any]:
@@ -64,41 +103,84 @@ def params(card: "Card", source: UrlListSource, options: AcquireOptions) -> dict
     Raises:
         ConfigError: the list or the attribution table is missing.
     """
-    path = find_list(source, options.mirror, options.list)
+    path = find_list(card, source, options)
     found: dict[str, Any] = {"list": files.sha256_file(path), "mirrored": options.mirror is not None}
     if source.attribution:
         found["attribution"] = files.sha256_file(_table(source.attribution, path.parent))
-    return {**found, "tools": {"img2dataset": VERSION}}
+    return {**found, "tools": {"img2dataset": img2dataset_env.VERSION}}
 
 
-def find_list(source: UrlListSource, mirror: Path | None, list_path: Path | None) -> Path:
-    """Return the list's path: the one that is given, otherwise the card's, below the mirror.
+def availability(card: "Card", source: UrlListSource) -> str:
+    """Return why the corpus cannot be had from here now, empty if it can. The hosts are not asked."""
+    if not img2dataset_env.is_ready(img2dataset_env.environment_dir()):
+        return "needs `essen setup`"
+    return "" if (card.path.parent / source.list).is_file() else "needs --mirror or a list"
+
+
+def find_list(card: "Card", source: UrlListSource, options: AcquireOptions) -> Path:
+    """Return the list's path: the one that is given, otherwise the card's, below the mirror or beside the card.
 
     Raises:
-        ConfigError: it is not there, or neither was given.
+        ConfigError: it is not there.
     """
-    if list_path is None and mirror is None:
+    path = options.list or (options.mirror or card.path.parent) / source.list
+    if path.is_file():
+        return path
+    if options.list is None and options.mirror is None:
         raise ConfigError(
-            f"where is the list {source.list}? Give the folder that holds it and its pictures (--mirror DIR), or the "
-            "path of the list alone to fetch from the original addresses (list: PATH in the recipe)"
+            f"where is the list {source.list}? It is not beside {card.path.name}. Give the folder that holds it and "
+            "its pictures (--mirror DIR), or the path of the list alone to fetch from the original addresses (list: "
+            "PATH in the recipe)"
         )
-    path = list_path if list_path is not None else (mirror or Path()) / source.list
-    if not path.is_file():
-        raise ConfigError(
-            f"there is no list {path}; give the folder that holds {source.list} as the mirror, or its path"
-        )
-    return path
+    raise ConfigError(f"there is no list {path}; give the folder that holds {source.list} as the mirror, or its path")
 
 
-def _arrived(row: RawRow, fetched: Fetched, sha256: str) -> Found:
-    """Return a row with where its picture lies, or with the reason why it was not fetched."""
-    if row.reason or fetched.tar is not None:
-        return Found(row, fetched.span, sha256)
-    opt_out = "X-Robots-Tag" if fetched.reason == "opt_out" else ""
-    failed = replace(
-        row, status="failed_to_download", reason=fetched.reason, error_message=fetched.message, opt_out=opt_out
-    )
-    return Found(failed)
+def _origin(
+    source: UrlListSource, options: AcquireOptions, names: Mapping[str, str]
+) -> tuple[Callable[[], Origin], Callable[[str], str]]:
+    """Return what makes the origin of bodies, and the state of each URL under which they are kept."""
+    if options.mirror is not None:
+        mirror = Mirror(options.mirror, names, max_bytes=source.net.max_bytes)
+        return lambda: mirror, mirror.state
+    state = files.digest(source.net.model_dump(mode="json", exclude=PACE))
+    return lambda: Client(source.net), lambda _: state
+
+
+def _locked(card: "Card", source: UrlListSource, options: AcquireOptions) -> dict[str, str]:
+    if options.ledger is None or options.mirror is not None or source.on_changed == "accept":
+        return {}
+    return hashes.locked(options.ledger, card.name)
+
+
+def _arrivals(
+    entries: Iterable[tuple[RawRow, str]], batches: Iterator[Mapping[str, Fetched]], first: Mapping[str, str]
+) -> Iterator[Found]:
+    """Yield the rows as their pictures arrive."""
+    found: dict[str, Fetched] = {}
+    for row, sha256 in entries:
+        while not row.reason and row.url not in found:
+            found |= next(batches)
+        yield Found(row) if row.reason else _arrived(row, found[row.url], sha256, first.get(row.url, ""))
+
+
+def _arrived(row: RawRow, fetched: Fetched, listed: str, first: str) -> Found:
+    """Return a row with where its picture lies, or with the reason why there is none or it is not to be used.
+
+    Args:
+        listed: sha256 that the list gives, empty if none.
+        first: sha256 that the URL had when it was first fetched, empty if that is not known.
+    """
+    row = replace(row, opt_out=fetched.opt_out, original_sha256=fetched.sha256)
+    if fetched.span is None:
+        return Found(replace(row, status="failed_to_download", reason=fetched.reason, error_message=fetched.message))
+    if fetched.sha256 != (listed or first or fetched.sha256):
+        reason, message = (
+            ("hash_mismatch", "not the listed sha256")
+            if listed
+            else ("changed_since_first_use", f"its sha256 was {first}; on_changed: accept takes the new one")
+        )
+        return Found(replace(row, status="failed_to_download", reason=reason, error_message=message))
+    return Found(row, fetched.span)
 
 
 def _row(card: "Card", source: UrlListSource, line: Mapping[str, str], credit: Mapping[str, str]) -> RawRow:
@@ -106,7 +188,7 @@ def _row(card: "Card", source: UrlListSource, line: Mapping[str, str], credit: M
     columns = source.columns
     url, caption = line.get(columns.url, "").strip(), line.get(columns.caption, "")
     licence = line.get(columns.licence, "")
-    reason = urls.fault(url, allow_private=source.allow_private_hosts)
+    reason = urls.fault(url, allow_private=source.net.allow_private_hosts)
     match = line.get(source.attribution.match, "") if source.attribution else ""
     row = RawRow(
         url=url,
@@ -123,31 +205,20 @@ def _row(card: "Card", source: UrlListSource, line: Mapping[str, str], credit: M
     return replace(row, status="failed_to_download", reason=reason) if reason else row
 
 
-def _routes(source: UrlListSource, lines: Sequence[Mapping[str, str]], mirror: Path | None) -> dict[str, str]:
-    """Return the mirror's file by path and query; empty if it is to go by the paths themselves.
+def _names(source: UrlListSource, lines: Iterable[Mapping[str, str]]) -> dict[str, str]:
+    """Return the paths of the mirror's files by URL, as the list has them.
 
     Raises:
-        ConfigError: two URLs that differ only in their host have different files.
+        ConfigError: a URL has two.
     """
     found: dict[str, str] = {}
-    if mirror is None or not source.columns.file:
+    if not source.columns.file:
         return found
     for line in lines:
         url, file = line.get(source.columns.url, "").strip(), line.get(source.columns.file, "")
-        if urls.fault(url, allow_private=True):
-            continue
-        path = route(urls.fetchable(url))
-        if found.setdefault(path, file) != file:
-            raise ConfigError(f"the list has two files for the path {path}: {found[path]} and {file}; a mirror has one")
+        if found.setdefault(url, file) != file:
+            raise ConfigError(f"the list has two files for {url}: {found[url]} and {file}; a mirror has one")
     return found
-
-
-def _fetch_all(
-    source: UrlListSource, parts: Path, folder: Path | None, routes: Mapping[str, str], wanted: Sequence[str]
-) -> dict[str, Fetched]:
-    with contextlib.ExitStack() as stack:
-        address = stack.enter_context(serve(folder, routes)) if folder is not None else ""
-        return fetch(wanted, source, parts, mirror=address)
 
 
 def _credits(attribution: AttributionTable, folder: Path) -> dict[str, str]:

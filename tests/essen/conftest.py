@@ -13,7 +13,7 @@ from essen.config import FusionConfig, ModelConfig, SamplingConfig, TextConfig, 
 from pipeline import files
 from pipeline.sample import Sample, sample_uid
 from pipeline.shards.stage import write_manifest
-from pipeline.shards.write import StagedSample, write_shards
+from pipeline.shards.write import ShardGroup, StagedSample, write_shards
 
 COLOURS = ("red", "green", "blue", "orange", "purple", "black", "brown", "pink")
 SHAPES = ("circle", "square", "line")
@@ -58,10 +58,10 @@ def write_stages(folder: Path, stages: list[list[tuple[str, bytes]]], evaluation
     for number, pairs in enumerate(stages, start=1):
         samples = [staged_sample(caption, image, number, rank + k) for k, (caption, image) in enumerate(pairs)]
         rank += len(samples)
-        entry = write_shards(samples, folder / f"{number}-stage", count=len(samples))
+        entry = write_shards([ShardGroup(samples, len(samples))], folder / f"{number}-stage")
         entries.append({"stage": number, "name": f"stage{number}", "path": f"{number}-stage", **entry})
     held_out = [staged_sample(caption, image, 0, rank) for rank, (caption, image) in enumerate(evaluation)]
-    entry = write_shards(held_out, folder / "eval-test", count=len(held_out))
+    entry = write_shards([ShardGroup(held_out, len(held_out))], folder / "eval-test")
     sets = [{"split": "test", "name": "eval-test", "path": "eval-test", **entry}]
     write_manifest(folder, SIZE, "0" * 64, entries, sets)
     return folder

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import hypothesis
+import pyarrow as pa
 import pytest
 from PIL import Image, ImageDraw
 
@@ -59,6 +60,7 @@ def raw_rows() -> dict[str, list[RawRow]]:
                         category="form" if corpus == "shapes" else "",
                         lang="en",
                         licence="MIT" if corpus == "shapes" else "CC-BY-4.0",
+                        licence_source="card",
                         attribution="=HYPERLINK(1)|<b>" if colour == "red" else "The painters",
                         width=48,
                         height=32,
@@ -79,7 +81,7 @@ def samples_of(run: Path) -> list[dict[str, Any]]:
                 uid, corpus = sample_uid(raw["sha256"], raw["caption"]), table.parent.name
                 row = {**raw, "uid": uid, "image_sha256": raw["sha256"], "corpus": corpus}
                 place = {"raw_offset": member.offset_data, "raw_size": member.size}
-                named = {name: row[name] for name in (*COLUMNS, "category", "ext")}
+                named = {name: row[name] for name in (*COLUMNS, "licence_source", "category", "ext")}
                 rows.append({**named, "raw_shard": f"raw/{corpus}/{table.stem}.tar", **place})
     return sorted(rows, key=lambda row: str(row["uid"]))
 
@@ -92,6 +94,7 @@ def make_run(run: Path) -> Path:
     uid = [row["uid"] for row in samples]
     words = [row["caption"].split() for row in samples]
     write_table(run / "signals/samples.parquet", {name: [row[name] for row in samples] for name in samples[0]})
+    write_table(run / "signals/rejected.parquet", pa.table({name: pa.array([], pa.string()) for name in samples[0]}))
     write_table(
         run / "signals/caption.parquet",
         {
