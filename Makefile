@@ -20,7 +20,7 @@ test: .venv/test.done
 setup: .venv/run.done
 
 # pip, then the environment of img2dataset, whose pins cannot live beside the others; the marker is last.
-.venv/run.done: pyproject.toml constraints.txt pipeline/acquire/img2dataset-constraints.txt | .venv/bin/python
+.venv/run.done: pyproject.toml constraints.txt pipeline/acquire/img2dataset/constraints.txt | .venv/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
 	$(BIN)/essen setup
 	touch $@

@@ -27,7 +27,7 @@ from pathlib import Path
 
 from url_list import CARD, ROOT, server, tree
 
-from pipeline.acquire.img2dataset_env import ensure_environment
+from pipeline.acquire.img2dataset.environment import ensure_environment
 from pipeline.acquire.raw import read_raw
 from pipeline.tables import read_columns
 

@@ -29,7 +29,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from pipeline.acquire.img2dataset_env import ensure_environment
+from pipeline.acquire.img2dataset.environment import ensure_environment
 
 ROOT = Path(__file__).resolve().parent.parent
 SIZE = 16_000

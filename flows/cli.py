@@ -281,7 +281,7 @@ def takedown(
 @app.command()
 def setup() -> None:
     """Build img2dataset's own environment; seconds when it is there already."""
-    from pipeline.acquire.img2dataset_env import ensure_environment
+    from pipeline.acquire.img2dataset.environment import ensure_environment
 
     print(ensure_environment(), file=sys.stderr)
 

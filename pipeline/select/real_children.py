@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.acquire.blur import faces_of
 from pipeline.acquire.card import Imagery
+from pipeline.acquire.pictures.blur import faces_of
 from pipeline.errors import ConfigError
 from pipeline.measure.caption import words_of
 from pipeline.plugins import load_plugin

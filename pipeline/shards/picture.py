@@ -5,7 +5,7 @@ import struct
 import zlib
 from typing import TYPE_CHECKING
 
-from pipeline.acquire.admit import is_complete, to_rgb
+from pipeline.acquire.pictures.admit import is_complete, to_rgb
 from pipeline.acquire.raw import EXTENSIONS
 
 if TYPE_CHECKING:

@@ -37,8 +37,7 @@ import random
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from pipeline.acquire import urls
-from pipeline.acquire.net import optout
+from pipeline.acquire.net import optout, urls
 from pipeline.acquire.net.config import NetConfig as NetConfig
 from pipeline.acquire.net.politeness import Clock, Manners, retry_after
 from pipeline.acquire.net.site import FETCHED, PASSING, REDIRECTS, Sites, Standing

@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from pipeline.acquire import urls
+from pipeline.acquire.net import urls
 from pipeline.acquire.net.config import NetConfig
 from pipeline.acquire.net.politeness import KEPT, Clock, Manners
 from pipeline.acquire.net.robots import ROBOTS_BYTES, Robots, TdmRules, is_reserved, read_robots, read_tdm_rules

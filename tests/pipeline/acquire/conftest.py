@@ -16,7 +16,7 @@ from pipeline.acquire.card import Card, load_card
 @pytest.fixture(scope="session")
 def img2dataset() -> Path:
     """The interpreter of img2dataset's own environment, which is made where it is missing."""
-    from pipeline.acquire.img2dataset_env import ensure_environment
+    from pipeline.acquire.img2dataset.environment import ensure_environment
 
     return ensure_environment()
 

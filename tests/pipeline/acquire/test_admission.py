@@ -10,8 +10,8 @@ from faulty_spans import FaultySpan
 from pipeline.acquire import acquire as acquisition
 from pipeline.acquire.acquire import acquire, source_params
 from pipeline.acquire.admission import Found, Span, admitted, settled
-from pipeline.acquire.admit import VERSION
 from pipeline.acquire.options import AcquireOptions
+from pipeline.acquire.pictures.admit import VERSION
 from pipeline.acquire.raw import SUCCESS, RawRow, raw_tables, read_raw
 from pipeline.acquire.text import MAX_CHARACTERS
 from pipeline.parallel import Limits

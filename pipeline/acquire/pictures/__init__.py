@@ -1,0 +1,1 @@
+"""Encoded pictures: whether they can be used, and what has to change."""
