@@ -33,7 +33,7 @@ def staged_jpeg(data: bytes, size: int) -> bytes:
 
 
 def decode_rgb(data: bytes) -> "Image.Image":
-    """Return the first frame in RGB, as `pipeline.acquire.admit.to_rgb` makes it.
+    """Return the first frame in RGB, as `pipeline.acquire.pictures.admit.to_rgb` makes it.
 
     Raises:
         PictureError: the bytes are cut, cannot be decoded, are of another format, or hold too many pixels.
