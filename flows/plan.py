@@ -60,6 +60,7 @@ def preparation(recipe: Recipe, around: Surroundings) -> list[Step]:
     from pipeline.index.store import build_index
     from pipeline.measure.align import align
     from pipeline.measure.measure import SIGNALS, embed, embed_sources, measure, measure_sources
+    from pipeline.select.pictured import content_digest
     from pipeline.select.real_children import CorpusFacts
     from pipeline.select.safety import safety_sources
     from pipeline.select.select import select
@@ -72,7 +73,10 @@ def preparation(recipe: Recipe, around: Surroundings) -> list[Step]:
     closed = [card.name for card in cards if not card.redistributable]
     raw = {corpus: run / "raw" / corpus for corpus in corpora}
     facts = {card.name: CorpusFacts(card.child_directed, card.imagery) for card in cards}
-    selecting = recipe.select.model_copy(update={"safety": recipe.select.safety.at(around.folder)})
+    contamination = recipe.select.contamination.at(around.folder)
+    selecting = recipe.select.model_copy(
+        update={"safety": recipe.select.safety.at(around.folder), "contamination": contamination}
+    )
     card = CardConfig(name=recipe.name, description=recipe.description)
     encoder = recipe.embed.image_folder
     own = {name: around.folder / path for name, path in recipe.measure.own_lexicons.items()}
@@ -110,6 +114,7 @@ def preparation(recipe: Recipe, around: Surroundings) -> list[Step]:
                 encoder=encoder,
                 tools=safety_sources(selecting.safety),
                 facts={name: asdict(fact) for name, fact in facts.items()},
+                evaluation={entry.name: content_digest(entry.path) for entry in contamination.sets},
             ),
         ),
         Step(

@@ -50,6 +50,8 @@ def test_the_examples_are_valid(tmp_path: Path) -> None:
     sources = [TypeAdapter(AnySource).validate_python(example["source"]) for example in examples if "source" in example]
     engines = {"folder", "hub", "webdataset", "url_list", "tuxpaint", "openclipart", "frames"}
     assert engines <= {source.engine for source in sources}
+    parts = [example for example in examples if not {"corpora", "source"} & example.keys()]
+    recipes += [Recipe.model_validate({"name": "mine", "corpora": [{"card": "noto"}], **part}) for part in parts]
     assert len(recipes) + len(sources) == len(examples)
 
 

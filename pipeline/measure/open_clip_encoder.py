@@ -8,6 +8,7 @@ from pipeline import files
 from pipeline.errors import ConfigError
 from pipeline.measure.config import encoder_folder
 from pipeline.measure.embed import RESIZE
+from pipeline.measure.structure import structure_identity
 
 if TYPE_CHECKING:
     import numpy as np
@@ -83,6 +84,7 @@ def open_clip_identity(spec: str) -> dict[str, Any]:
 
     name, pretrained = _parts(spec)
     found: dict[str, Any] = {"encoder": spec, "resize": RESIZE, "open_clip": version("open_clip_torch")}
+    found |= {"structure": structure_identity()}
     if name.startswith(LOCAL):
         folder = Path(name.removeprefix(LOCAL))
         if not (folder / "open_clip_config.json").is_file():

@@ -140,6 +140,11 @@ class ContaminationConfig(Config):
     sets: tuple[EvaluationSet, ...] = Field(default=(), description="evaluation sets to look for")
     caption_words: int = Field(default=3, ge=1, description="captions of fewer words are names that everybody uses")
 
+    def at(self, folder: Path) -> "ContaminationConfig":
+        """Return the configuration with the paths of its sets starting from a folder."""
+        sets = tuple(entry.model_copy(update={"path": folder / entry.path}) for entry in self.sets)
+        return self.model_copy(update={"sets": sets})
+
 
 class SplitConfig(Config):
     """Who trains and who is asked."""

@@ -61,6 +61,16 @@ def read_items(path: Path) -> Iterator[Item]:
     return (item for shard in shards for item in _shard(shard)) if shards else _folder(path)
 
 
+def content_digest(path: Path) -> str:
+    """Return the digest of all that `read_items` would yield: part of the key of whatever reads it.
+
+    Raises:
+        ConfigError: see `read_items`.
+    """
+    items = [[item.name, files.sha256_bytes(item.image or b""), list(item.captions)] for item in read_items(path)]
+    return files.digest(items)
+
+
 def _folder(path: Path) -> Iterator[Item]:
     for file in files.files_below(path):
         if file.suffix.lower() in SUFFIXES:
