@@ -42,7 +42,7 @@ class Scores:
         blank: one of them holds nearly nothing.
         simple: one of them has few edges.
         outlined: one of them, and one only, is lines on white paper.
-        named: both stand under names alone.
+        named: at least one stands under names alone.
     """
 
     first: "np.ndarray"
@@ -76,7 +76,7 @@ def close_pairs(config: DuplicateConfig, gallery: Gallery) -> Scores:
     seen = pairs_at_or_above(gallery.vectors, config.floor)
     drawn = pairs_at_or_above(gallery.structures, config.line_floor)
     named = _named(config, gallery.pictures)
-    told = ~(named[drawn.first] & named[drawn.second]) | (drawn.cosine >= NAMED_FLOOR)
+    told = ~(named[drawn.first] | named[drawn.second]) | (drawn.cosine >= NAMED_FLOOR)
     near = [np.stack(pair, axis=1) for pair in ((seen.first, seen.second), (drawn.first[told], drawn.second[told]))]
     rows = np.concatenate([_equal_pixels(gallery.pictures), *near])
     return score_pairs(config, gallery, np.unique(rows, axis=0))
@@ -94,7 +94,7 @@ def score_pairs(config: DuplicateConfig, gallery: Gallery, rows: "np.ndarray") -
     pairs = zip(first.tolist(), second.tolist(), strict=True)
     hamming = [(pictures[a].phash ^ pictures[b].phash).bit_count() for a, b in pairs]
     names = _named(config, pictures)
-    named = names[first] & names[second]
+    named = names[first] | names[second]
     cosine, difference = _compare(gallery, first, second)
     pixels = np.array([picture.pixel_sha256 for picture in pictures], dtype=object)
     entropy = np.array([picture.entropy for picture in pictures])
