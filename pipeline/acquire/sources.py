@@ -122,12 +122,9 @@ class FolderSource(Source):
     max_bytes: int = Field(default=20_000_000, gt=0, description="larger files are refused unread")
 
 
-class WebdatasetColumns(Config):
-    """Where a sample's values lie: an extension (``txt``), or a key of a JSON member (``json.caption``)."""
+class Facts(Config):
+    """Where a data set says what it knows of a sample; an empty place means that it does not say."""
 
-    caption: tuple[str, ...] = Field(
-        default=("txt", "json.caption"), min_length=1, description="the first that is there; a list is several captions"
-    )
     url: str = ""
     group: str = ""
     category: str = ""
@@ -135,6 +132,14 @@ class WebdatasetColumns(Config):
     licence: str = ""
     attribution: str = ""
     sha256: str = Field(default="", description="hash that the picture's bytes must have, in hex")
+
+
+class WebdatasetColumns(Facts):
+    """Where a sample's values lie: an extension (``txt``), or a key of a JSON member (``json.caption``)."""
+
+    caption: tuple[str, ...] = Field(
+        default=("txt", "json.caption"), min_length=1, description="the first that is there; a list is several captions"
+    )
 
 
 class WebdatasetSource(Source):
@@ -178,18 +183,11 @@ class WebdatasetSource(Source):
         return tuple(extension.lower().removeprefix(".") for extension in extensions)
 
 
-class HubColumns(Config):
+class HubColumns(Facts):
     """Names of a data set's columns, with dots for what lies inside one; an empty name means that there is none."""
 
     image: str = "image"
     caption: str = Field(default="caption", description="text, or a list of texts: several captions of the picture")
-    url: str = ""
-    group: str = ""
-    category: str = ""
-    lang: str = ""
-    licence: str = ""
-    attribution: str = ""
-    sha256: str = Field(default="", description="hash that the picture's bytes must have, in hex")
 
 
 class HubSource(Source):

@@ -4,12 +4,12 @@ The list of a commit's files is kept in ``$ESSEN_CACHE/hub``, so that without a 
 is not taken for the data set.
 """
 
-import os
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
 from pipeline import files
+from pipeline.acquire.packages.cache import cache_folder
 from pipeline.errors import ConfigError
 
 
@@ -103,7 +103,7 @@ def one_line(error: BaseException) -> str:
 
 
 def _listing(name: str, revision: str) -> Path:
-    cache = Path(os.environ.get("ESSEN_CACHE") or Path.home() / ".cache" / "essen") / "hub"
+    cache = cache_folder("hub")
     return cache / f"{name.replace('/', '--')}-{revision}.json"
 
 

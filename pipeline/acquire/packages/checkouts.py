@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from pipeline import files
+from pipeline.acquire.packages.cache import cache_folder
 from pipeline.acquire.process import last_line, run_watched
 from pipeline.acquire.sources import Repository
 from pipeline.errors import ConfigError
@@ -30,8 +31,7 @@ UNKNOWN = ("not our ref", "unadvertised object", "couldn't find remote ref", "re
 
 def cached_checkout(name: str, repository: Repository) -> Path:
     """Return where the checkout of a repository is kept: ``$ESSEN_CACHE/git/<name>-<commit>``, there or not."""
-    cache = Path(os.environ.get("ESSEN_CACHE") or Path.home() / ".cache" / "essen") / "git"
-    return cache / f"{name}-{repository.commit}"
+    return cache_folder("git") / f"{name}-{repository.commit}"
 
 
 def has_git() -> bool:

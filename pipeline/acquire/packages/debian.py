@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from pipeline import files
+from pipeline.acquire.packages.cache import cache_folder, obtained
 from pipeline.acquire.process import last_line, run_watched
 from pipeline.acquire.sources import DebianPackage
 from pipeline.errors import ConfigError
@@ -59,15 +60,7 @@ def obtain(package: DebianPackage) -> Path:
     cached = _cached(package)
     if cached.is_file() and files.sha256_file(cached) == package.sha256:
         return cached
-    try:
-        cached.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=cached.parent, prefix=".part-") as folder:
-            found = _download(package, Path(folder))
-            files.sync_file(found)
-            found.replace(cached)
-    except PermissionError as error:
-        raise ConfigError(f"{error.filename}: permission denied; name another cache directory in ESSEN_CACHE") from None
-    return cached
+    return obtained(cached, lambda folder: _download(package, folder))
 
 
 def debian_availability(package: DebianPackage) -> str:
@@ -181,9 +174,8 @@ def _complaint(spec: str, log: Path) -> str:
 
 def _cached(package: DebianPackage) -> Path:
     """Return where a package lies once it has been downloaded, under the name that apt gives it."""
-    cache = Path(os.environ.get("ESSEN_CACHE") or Path.home() / ".cache" / "essen")
     version = package.version.replace(":", "%3a")
-    return cache / "debian" / f"{package.name}_{version}_{package.architecture}.deb"
+    return cache_folder("debian") / f"{package.name}_{version}_{package.architecture}.deb"
 
 
 def _spec(package: DebianPackage) -> str:

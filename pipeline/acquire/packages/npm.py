@@ -4,14 +4,13 @@ import base64
 import hashlib
 import importlib.util
 import json
-import os
 import shutil
 import tarfile
 import tempfile
 from pathlib import Path
 from typing import Any
 
-from pipeline import files
+from pipeline.acquire.packages.cache import cache_folder, obtained
 from pipeline.acquire.process import last_line, run_watched
 from pipeline.errors import ConfigError
 
@@ -47,18 +46,9 @@ def obtain(package: str, version: str, integrity: str) -> Path:
         ConfigError: no npm, no network, an unknown package, or an archive with another hash.
     """
     cached = _cached(package, version)
-    cache = cached.parent
     if cached.is_file() and _integrity(cached) == integrity:
         return cached
-    try:
-        cache.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=cache, prefix=".part-") as folder:
-            archive = npm_pack(package, version, integrity, Path(folder))
-            files.sync_file(archive)
-            archive.replace(cached)
-    except PermissionError as error:
-        raise ConfigError(f"{error.filename}: permission denied; name another cache directory in ESSEN_CACHE") from None
-    return cached
+    return obtained(cached, lambda folder: npm_pack(package, version, integrity, folder))
 
 
 def npm_availability(package: str, version: str, integrity: str) -> str:
@@ -130,8 +120,7 @@ def read_json_member(archive: Path, member: str) -> Any:
 
 def _cached(package: str, version: str) -> Path:
     """Return where the archive of a package lies once it has been downloaded."""
-    cache = Path(os.environ.get("ESSEN_CACHE") or Path.home() / ".cache" / "essen")
-    return cache / "npm" / archive_name(package, version)
+    return cache_folder("npm") / archive_name(package, version)
 
 
 def _integrity(archive: Path) -> str:

