@@ -31,7 +31,7 @@ from pipeline.tables import write_table
 CHILD = Path(__file__).with_name("fetch_child.py")
 ATTEMPTS = 3
 THREADS = 16  # img2dataset holds twice as many pictures in memory, and only takes what the gateway has
-START_SECONDS = 120.0
+START_SECONDS = 60.0
 SECONDS_AT_THE_GATEWAY = 86_400  # every answer is bounded there
 
 
