@@ -2,13 +2,11 @@
 
 Shards hold one group of licences each, so they are copied as they are or left out as a whole; indexes, sizes, card,
 credits and manifest are written anew for what remains. Content comes first and the manifest last: a folder without a
-manifest is not published. Everything that touches the destination is in `Folder`, so that another kind of store needs
-no more than these five methods.
+manifest is not published. Everything that touches the destination is in `Folder`.
 """
 
 import shutil
 import tempfile
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +17,8 @@ from pydantic import ValidationError
 from pipeline import files
 from pipeline.cards.config import CardConfig, PublishConfig
 from pipeline.errors import ConfigError, DataError, SafetyError
-from pipeline.licences import GROUPS, OPEN
+from pipeline.licences import OPEN
+from pipeline.shards.write import samples_by_group
 from pipeline.workspace import Counts, Workspace
 
 if TYPE_CHECKING:
@@ -154,12 +153,10 @@ def _finished(run: Path) -> tuple[dict[str, Any], CardConfig, "list[Card]"]:
 
 
 def _counts(manifest: Mapping[str, Any], allowed: set[str]) -> Counts:
-    counted = Counter[str]()
-    for entry in (*manifest["stages"], *manifest["evaluation"]):
-        for shard in entry["shards"]:
-            counted[shard["licence"]] += shard["samples"]
-    dropped = {REASONS[group]: counted[group] for group in GROUPS if group in counted and group not in allowed}
-    return {"in": counted.total(), "kept": counted.total() - sum(dropped.values()), "dropped": dropped}
+    counted = samples_by_group((*manifest["stages"], *manifest["evaluation"]))
+    dropped = {REASONS[group]: number for group, number in counted.items() if group not in allowed}
+    total = sum(counted.values())
+    return {"in": total, "kept": total - sum(dropped.values()), "dropped": dropped}
 
 
 def _check(run: Path, counts: Counts, *, everything: bool) -> None:

@@ -34,10 +34,11 @@ def _mentions(path: Path, hashes: Sequence[str]) -> bool:
 
 
 def _table_mentions(path: Path, hashes: Sequence[str]) -> bool:
-    """Tell whether a text column of a table holds one of the hashes: its pages are compressed, bytes say nothing."""
+    """Tell whether a text column, or one of lists of texts, holds a hash: pages are compressed, bytes say nothing."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
     values, table = pa.array(hashes), read_table(path)
-    columns = (table.column(field.name) for field in table.schema if pa.types.is_string(field.type))
-    return any(pc.any(pc.is_in(column, value_set=values)).as_py() for column in columns)
+    columns = (pc.list_flatten(column) if pa.types.is_list(column.type) else column for column in table.itercolumns())
+    texts = (column for column in columns if pa.types.is_string(column.type))
+    return any(pc.any(pc.is_in(column, value_set=values)).as_py() for column in texts)

@@ -92,7 +92,8 @@ def resolve(run: Path, targets: Targets, known: Tombstones) -> Tombstones:
     met: set[tuple[str, str]] = set()
     pictures: set[tuple[str, str]] = set()
     stones: list[Identity] = [{"uid": uid} for uid in targets.uid if uid in raw_uids]
-    for row in _rows(run):
+    rows = list(_rows(run))
+    for row in rows:
         hits = pairs & row.identity.items()
         met |= hits
         if any(key == "uid" for key, _ in hits):
@@ -103,7 +104,7 @@ def resolve(run: Path, targets: Targets, known: Tombstones) -> Tombstones:
     for target, hashes in wanted.items():
         if met.isdisjoint(hashes) and not any(known.knows(*pair) for pair in hashes):
             raise ConfigError(f"{run} holds nothing with the {target}; card/ATTRIBUTION.csv lists what it holds")
-    stones += [row.identity for row in _rows(run) if not pictures.isdisjoint(row.identity.items())]
+    stones += [row.identity for row in rows if not pictures.isdisjoint(row.identity.items())]
     return Tombstones(stones)
 
 

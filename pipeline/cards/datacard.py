@@ -13,6 +13,7 @@ from pipeline.cards.config import CardConfig
 from pipeline.errors import DataError
 from pipeline.licences import GROUPS, PUBLISHABLE, hub_licence, licence_class, most_restrictive
 from pipeline.shards.read import read_manifest
+from pipeline.shards.write import samples_by_group
 from pipeline.tables import read_columns
 from pipeline.workspace import Counts, Workspace
 
@@ -211,15 +212,8 @@ def funnel(run: Path) -> list[dict[str, Any]]:
 
 def shard_groups(manifest: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """Return samples and names of shards by group of licences."""
-    counted = Counter[str]()
-    for entry in (*manifest["stages"], *manifest["evaluation"]):
-        for shard in entry["shards"]:
-            counted[shard["licence"]] += shard["samples"]
-    return {
-        group: {"shards": f"{prefix}00000.tar …", "samples": counted[group]}
-        for group, prefix in GROUPS.items()
-        if group in counted
-    }
+    counted = samples_by_group((*manifest["stages"], *manifest["evaluation"]))
+    return {group: {"shards": f"{GROUPS[group]}00000.tar …", "samples": number} for group, number in counted.items()}
 
 
 def net_exceptions(source: Source) -> list[str]:

@@ -10,7 +10,7 @@ from pipeline.report.config import ReportConfig
 from pipeline.report.pictures import raw_picture
 from pipeline.select.safety import safety_drops, unsafe_images
 from pipeline.select.safety_config import SafetyConfig
-from pipeline.tables import read_columns
+from pipeline.tables import read_columns, read_table
 from pipeline.workspace import Workspace
 
 COLUMNS = ("uid", "image_sha256", "caption", "lang", "corpus", "raw_shard", "raw_offset", "raw_size")
@@ -79,7 +79,8 @@ def read_catalogue(run: Path) -> Catalogue | None:
     rows = {uid: row for row, uid in enumerate(columns["uid"])}
     if not (run / VERDICTS).is_file():
         return Catalogue(run=run, columns=columns, row=rows)
-    return Catalogue(run=run, columns=columns, row=rows, verdicts=read_rows(run / VERDICTS), unsafe=unsafe_images(run))
+    verdicts = read_table(run / VERDICTS).to_pylist()
+    return Catalogue(run=run, columns=columns, row=rows, verdicts=verdicts, unsafe=unsafe_images(run))
 
 
 def seen_by_safety(config: SafetyConfig, run: Path, uids: Iterable[str]) -> list[str]:
@@ -102,9 +103,3 @@ def _facts(run: Path) -> Any:
 
     record = Workspace(run).record("select")
     return {name: CorpusFacts(**fact) for name, fact in (record["params"].get("facts", {}) if record else {}).items()}
-
-
-def read_rows(path: Path) -> list[dict[str, Any]]:
-    """Return the rows of a parquet file."""
-    columns = read_columns(path)
-    return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]

@@ -1,12 +1,12 @@
 """What came of every row of every source: acquired, or left out with a reason; opt-outs and what was taken down."""
 
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.acquire.raw import SUCCESS, raw_tables
 from pipeline.acquire.tombstones import REASON as TAKEN_DOWN
+from pipeline.report.sources import frequent_first
 from pipeline.tables import read_table
 
 
@@ -52,11 +52,7 @@ def _corpus(folder: Path) -> Corpus:
         name=folder.name,
         rows=acquired + taken_down + outcomes.total(),
         acquired=acquired,
-        reasons=_ranked(outcomes.items()),
-        opt_outs=_ranked(signals.items()),
+        reasons=frequent_first(outcomes),
+        opt_outs=frequent_first(signals),
         taken_down=taken_down,
     )
-
-
-def _ranked(counted: Iterable[tuple[str, int]]) -> dict[str, int]:
-    return dict(sorted(counted, key=lambda item: (-item[1], item[0])))

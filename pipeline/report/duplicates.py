@@ -99,7 +99,7 @@ def _frequent_first(reasons: dict[str, list[tuple[float, str, str]]]) -> list[st
 
 def _kind(config: ReportConfig, catalogue: Catalogue, reason: str, rows: list[tuple[float, str, str]]) -> Kind:
     rows = sorted(rows)
-    chosen = [rows[place] for place in evenly_spaced(len(rows), config.pairs)] if config.pairs else []
+    chosen = [rows[place] for place in evenly_spaced(len(rows), config.pairs)]
     pairs = [
         Pair(dropped=catalogue.tile(dropped, config), kept=catalogue.tile(partner, config), reason=reason, score=-score)
         for score, dropped, partner in chosen

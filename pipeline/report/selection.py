@@ -8,6 +8,7 @@ from typing import Any
 from pipeline import files
 from pipeline.report.catalogue import Catalogue, Tile, seen_by_safety
 from pipeline.report.config import ReportConfig
+from pipeline.report.sources import frequent_first
 from pipeline.report.stages import evenly_spaced
 from pipeline.select.safety_config import SafetyConfig
 from pipeline.select.verdict import SAFETY
@@ -70,10 +71,7 @@ def read_funnel(run: Path) -> Funnel | None:
         check_funnel(step["step"], step)
         if before is not None:
             check_funnel(step["step"], {"in": before["kept"], "kept": step["in"], "dropped": {}})
-    ordered = [
-        {**step, "dropped": dict(sorted(step["dropped"].items(), key=lambda item: (-item[1], item[0])))}
-        for step in steps
-    ]
+    ordered = [{**step, "dropped": frequent_first(step["dropped"])} for step in steps]
     return Funnel(samples=steps[0]["in"], kept=steps[-1]["kept"], steps=ordered)
 
 
@@ -86,7 +84,7 @@ def read_galleries(config: ReportConfig, safety: SafetyConfig, catalogue: Catalo
     chosen = {}
     for reason, uids in dropped.items():
         shown = [uid for uid in uids if catalogue.may_be_shown(uid)]
-        chosen[reason] = [shown[place] for place in evenly_spaced(len(shown), config.gallery)] if config.gallery else []
+        chosen[reason] = [shown[place] for place in evenly_spaced(len(shown), config.gallery)]
     safe = set(seen_by_safety(safety, catalogue.run, [uid for uids in chosen.values() for uid in uids]))
     return [
         Gallery(

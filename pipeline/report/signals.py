@@ -97,8 +97,7 @@ def _groups(uids: list[str], corpora: "np.ndarray", run: Path) -> "list[tuple[st
         order = read_columns(run / "curriculum/order.parquet", ["uid", "stage", "stage_name"])
         row = {uid: place for place, uid in enumerate(uids)}
         names = dict(zip(order["stage"], order["stage_name"], strict=True))
-        # A caption that lives on with another picture has signals under its first uid alone.
-        members = [(stage, row[uid]) for uid, stage in zip(order["uid"], order["stage"], strict=True) if uid in row]
+        members = [(stage, row[uid]) for uid, stage in zip(order["uid"], order["stage"], strict=True)]
         for number in sorted(names):
             rows = np.array([place for stage, place in members if stage == number], dtype=np.int64)
             groups.append((f"{number} {names[number]}", number, rows))

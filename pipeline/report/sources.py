@@ -1,6 +1,7 @@
 """Where the samples come from, whom to credit, and what measured them."""
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -42,8 +43,8 @@ def read_sources(stages: "Stages") -> list[Source]:
             corpus=corpus,
             samples=len(own),
             pictures=len({row["image_sha256"] for row in own}),
-            licences=_ranked(row["licence"] for row in own),
-            attributions=_ranked(row["attribution"] for row in own if row["attribution"]),
+            licences=frequent_first(Counter(row["licence"] for row in own)),
+            attributions=frequent_first(Counter(row["attribution"] for row in own if row["attribution"])),
         )
         for corpus, own in sorted(rows.items())
     ]
@@ -75,7 +76,7 @@ def read_licence_groups(stages: "Stages") -> list[LicenceGroup]:
             group=group,
             shards=shards[group],
             samples=licences[group].total(),
-            licences=_ranked(licences[group].elements()),
+            licences=frequent_first(licences[group]),
         )
         for group in GROUPS
         if group in licences
@@ -88,8 +89,8 @@ def read_versions(run: Path) -> list[tuple[str, str]]:
     return list(_flat("", files.read_json(path))) if path.is_file() else []
 
 
-def _ranked(values: Any) -> dict[str, int]:
-    counted = Counter(values)
+def frequent_first(counted: Mapping[str, int]) -> dict[str, int]:
+    """Return numbers by name, the largest first and equal ones by name."""
     return dict(sorted(counted.items(), key=lambda item: (-item[1], item[0])))
 
 

@@ -4,7 +4,6 @@ In a folder each group of licences has shards of its own. A picture that comes u
 its captions, to the most restrictive of them; so does one whose second copy was dropped as a repetition.
 """
 
-from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -18,8 +17,8 @@ from pipeline.parallel import ordered_map
 from pipeline.sample import COLUMNS, Sample
 from pipeline.shards.config import StageConfig
 from pipeline.shards.picture import PictureError, staged_jpeg
-from pipeline.shards.write import FORMAT, ShardGroup, StagedSample, file_entry, write_shards
-from pipeline.tables import read_columns
+from pipeline.shards.write import FORMAT, ShardGroup, StagedSample, file_entry, samples_by_group, write_shards
+from pipeline.tables import read_columns, read_table
 from pipeline.tar import read_span
 from pipeline.workspace import Counts
 
@@ -50,7 +49,7 @@ def stage(config: StageConfig, run: Path, out: Path, *, closed: Collection[str] 
     """
     sets = _plan(run)
     folder = out / "stages"
-    raw = {row["uid"]: row for row in _rows(run / "signals/samples.parquet")}
+    raw = {row["uid"]: row for row in read_table(run / "signals/samples.parquet").to_pylist()}
     group_of = licence_groups(run, closed)
     stages, evaluation = [], []
     for name, rows in sets.items():
@@ -79,7 +78,7 @@ def stage(config: StageConfig, run: Path, out: Path, *, closed: Collection[str] 
         "dropped": {},
         "stages": {entry["name"]: entry["samples"] for entry in stages},
         "evaluation": {entry["split"]: entry["samples"] for entry in evaluation},
-        "licence_groups": _samples_by_group([*stages, *evaluation]),
+        "licence_groups": samples_by_group([*stages, *evaluation]),
     }
 
 
@@ -174,9 +173,13 @@ def _plan(run: Path) -> dict[str, list[dict[str, Any]]]:
         DataError: the order is not exactly the train split.
     """
     split: dict[str, list[str]] = {}
-    for row in _rows(run / "selection/split.parquet"):
+    for row in read_table(run / "selection/split.parquet").to_pylist():
         split.setdefault(row["split"], []).append(row["uid"])
-    order = sorted(_rows(run / "curriculum/order.parquet"), key=lambda row: (row["stage"], row["rank"]))
+    order = (
+        read_table(run / "curriculum/order.parquet")
+        .sort_by([("stage", "ascending"), ("rank", "ascending")])
+        .to_pylist()
+    )
     if sorted(row["uid"] for row in order) != sorted(split.pop("train", [])):
         raise DataError(
             f"{run / 'curriculum/order.parquet'} does not hold exactly the train split of selection/split.parquet; "
@@ -192,11 +195,6 @@ def _plan(run: Path) -> dict[str, list[dict[str, Any]]]:
             {"uid": uid, "stage": 0, "rank": rank, "difficulty": None} for rank, uid in enumerate(sorted(split[name]))
         ]
     return sets
-
-
-def _rows(path: Path) -> Iterator[dict[str, Any]]:
-    columns = read_columns(path)
-    return (dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True))
 
 
 def _raw_row(run: Path, raw: Mapping[str, dict[str, Any]], uid: str) -> dict[str, Any]:
@@ -224,14 +222,6 @@ def _credits(
     placed = {row["uid"]: name.removeprefix("eval-") for name, rows in sets.items() for row in rows}
     for uid in sorted(placed):
         yield {**raw[uid], "licence_group": group_of[raw[uid]["image_sha256"]], "set": placed[uid]}
-
-
-def _samples_by_group(entries: Sequence[dict[str, Any]]) -> dict[str, int]:
-    counted = Counter[str]()
-    for entry in entries:
-        for shard in entry["shards"]:
-            counted[shard["licence"]] += shard["samples"]
-    return {group: counted[group] for group in GROUPS if group in counted}
 
 
 def _staged(raw: dict[str, Any], row: dict[str, Any], image: bytes) -> StagedSample:

@@ -9,7 +9,8 @@ be passed on with credit at most, ``sa-00000.tar`` share-alike, ``nc-00000.tar``
 
 import re
 import tarfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -133,6 +134,15 @@ def write_index(folder: Path, table: "pa.Table", shards: list[dict[str, Any]]) -
 def file_entry(path: Path) -> dict[str, Any]:
     """Return a file's name, sha256 and length in bytes, as manifests hold them."""
     return {"file": path.name, "sha256": files.sha256_file(path), "bytes": path.stat().st_size}
+
+
+def samples_by_group(sets: Iterable[Mapping[str, Any]]) -> dict[str, int]:
+    """Return the number of samples of each group of licences in a manifest's sets, from free to restrictive."""
+    counted = Counter[str]()
+    for entry in sets:
+        for shard in entry["shards"]:
+            counted[shard["licence"]] += shard["samples"]
+    return {group: counted[group] for group in GROUPS if group in counted}
 
 
 def index_schema() -> "pa.Schema":

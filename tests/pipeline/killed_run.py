@@ -6,18 +6,17 @@ record named a file that was not there or not whole.
 
 import hashlib
 import json
-import os
 import shutil
-import signal
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
+
+from kills import in_child
 
 from pipeline import files
 from pipeline.shards.verify import verify_run
 from pipeline.workspace import Counts, Step, Workspace
-
-OPERATIONS = ("open", "os.rename", "os.remove", "os.mkdir", "os.rmdir")
 
 
 def acquire(out: Path) -> Counts:
@@ -52,30 +51,6 @@ def run(root: Path, version: int) -> None:
         )
 
 
-def run_in_child(root: Path, kill_at: int) -> bool:
-    """Tell whether the child was killed before it was done."""
-    child = os.fork()
-    if child == 0:
-        left = kill_at
-
-        def hook(event: str, _: Any) -> None:
-            nonlocal left
-            if event in OPERATIONS:
-                left -= 1
-                if left == 0:
-                    os.kill(os.getpid(), signal.SIGKILL)
-
-        sys.addaudithook(hook)
-        # The second version replaces the outputs of the first, so that old ones are there when the kill comes.
-        run(root, 2)
-        os._exit(0)
-    _, status = os.waitpid(child, 0)
-    if os.WIFSIGNALED(status):
-        return True
-    assert os.WEXITSTATUS(status) == 0
-    return False
-
-
 def content(root: Path) -> dict[str, str]:
     """Hashes of all files but the lock; of records what does not depend on time."""
     found = {}
@@ -101,7 +76,8 @@ def main(folder: Path) -> None:
         for kill_at in range(1, 10_000):
             root = folder / "run"
             shutil.copytree(start, root)
-            killed = run_in_child(root, kill_at)
+            # The second version replaces the outputs of the first, so that old ones are there when the kill comes.
+            killed = in_child(partial(run, root, 2), kill_at)
             report["killed"] += killed
             problems = verify_run(root) if any((root / "steps").glob("*.json")) else []
             if problems:

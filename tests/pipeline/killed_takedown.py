@@ -5,13 +5,13 @@ state that the kill left was unsound.
 """
 
 import json
-import os
 import shutil
-import signal
 import sys
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
+
+from kills import in_child
 
 from pipeline import files
 from pipeline.acquire.tombstones import Tombstones
@@ -19,29 +19,6 @@ from pipeline.cards.config import PublishConfig
 from pipeline.publish import publish
 from pipeline.shards.verify import verify_stages
 from pipeline.takedown import Targets, bury, finish, resolve
-
-OPERATIONS = ("open", "os.rename", "os.remove", "os.mkdir", "os.rmdir")
-
-
-def in_child(work: Callable[[], object], kill_at: int) -> bool:
-    """Tell whether the child was killed before it was done."""
-    child = os.fork()
-    if child == 0:
-        left = kill_at
-
-        def hook(event: str, _: Any) -> None:
-            nonlocal left
-            if event in OPERATIONS:
-                left -= 1
-                if left == 0:
-                    os.kill(os.getpid(), signal.SIGKILL)
-
-        sys.addaudithook(hook)
-        work()
-        os._exit(0)
-    _, status = os.waitpid(child, 0)
-    assert os.WIFSIGNALED(status) or os.WEXITSTATUS(status) == 0
-    return os.WIFSIGNALED(status)
 
 
 def content(root: Path) -> dict[str, str]:
@@ -55,7 +32,7 @@ def kills_of_publish(run: Path, folder: Path) -> dict[str, Any]:
     report: dict[str, Any] = {"killed": 0, "different": [], "unsound": []}
     for kill_at in range(1, 100_000, 11):
         target = folder / "target"
-        killed = in_child(lambda target=target: publish(PublishConfig(), run, target), kill_at)  # type: ignore[misc]
+        killed = in_child(partial(publish, PublishConfig(), run, target), kill_at)
         report["killed"] += killed
         if (target / "manifest.json").exists() and verify_stages(target):
             report["unsound"].append(kill_at)
@@ -83,7 +60,7 @@ def kills_of_takedown(run: Path, folder: Path, uid: str) -> dict[str, Any]:
     for kill_at in range(1, 100_000, 3):
         root = folder / "run"
         shutil.copytree(run, root)
-        killed = in_child(lambda root=root: take(root), kill_at)  # type: ignore[misc]
+        killed = in_child(partial(take, root), kill_at)
         report["killed"] += killed
         take(root)
         finish(root)

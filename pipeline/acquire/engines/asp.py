@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from pipeline.acquire.engines.story import Pair, credit, decoded, one_line, open_licence
+from pipeline.acquire.engines.story import Pair, collapsed, credit, decoded, open_licence
 
 STORY_FILE = re.compile(r"(\d{4})[_.-].*\.md|(\d{4})\.md")
 PAGE_BREAK = re.compile(r"^[ \t]*##[ \t]*$", re.M)
@@ -95,8 +95,8 @@ def parse_text(content: str, file: str) -> Text:
     title = next((line.lstrip("#") for line in head.splitlines() if re.match(r"#[^#]|#$", line)), "")
     body, metadata = _split_metadata(sections[-1] if sections else "")
     last = [body] if sections and (body.strip() or not metadata) else []
-    pages = (one_line(section) for section in [*sections[:-1], *last])
-    return Text(file=file, title=one_line(title), pages=tuple(pages), metadata=metadata)
+    pages = (collapsed(section) for section in [*sections[:-1], *last])
+    return Text(file=file, title=collapsed(title), pages=tuple(pages), metadata=metadata)
 
 
 def read_table(content: str) -> dict[str, Drawn]:
@@ -241,10 +241,10 @@ def _split_metadata(section: str) -> tuple[str, dict[str, str]]:
                 found.setdefault(role, match[2].strip())
         elif role and line.strip():
             found[role] = f"{found[role]} {line.strip()}"
-    return "\n".join(lines[: starts[0]]), {role: one_line(value) for role, value in found.items()}
+    return "\n".join(lines[: starts[0]]), {role: collapsed(value) for role, value in found.items()}
 
 
 def _role(line: str) -> str:
     """Return what a line of metadata says, empty for another line."""
     match = METADATA.match(line)
-    return ROLES.get(one_line(match[1]).casefold(), "") if match else ""
+    return ROLES.get(collapsed(match[1]).casefold(), "") if match else ""

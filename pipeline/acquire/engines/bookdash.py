@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pipeline.acquire.engines.story import Pair, credit, decoded, one_line, open_licence
+from pipeline.acquire.engines.story import Pair, collapsed, credit, decoded, open_licence
 from pipeline.errors import ConfigError
 
 FRONT_MATTER = re.compile(r"\A---[ \t]*\n(.*?)^---[ \t]*$\n?", re.S | re.M)
@@ -83,7 +83,7 @@ def plain(text: str) -> str:
     """Return kramdown as plain text on one line: without attributes, tags, emphasis and escapes."""
     text = MARKUP.sub(" ", text)
     text = EMPHASIS.sub(r"\2", text)
-    return one_line(html.unescape(ESCAPED.sub(r"\1", text)))
+    return collapsed(html.unescape(ESCAPED.sub(r"\1", text)))
 
 
 def read_meta(files: Sequence[Path]) -> dict[str, dict[str, Any]]:
@@ -100,7 +100,7 @@ def read_meta(files: Sequence[Path]) -> dict[str, dict[str, Any]]:
             # The base loader leaves scalars as text: the language code `no` is no truth value. No objects are made.
             content = yaml.load(decoded(path.read_bytes()), Loader=yaml.BaseLoader)  # noqa: S506
         except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise ConfigError(f"{path} is not YAML: {one_line(str(error))}; take it from the repository") from None
+            raise ConfigError(f"{path} is not YAML: {collapsed(str(error))}; take it from the repository") from None
         titles = content.get("titles") if isinstance(content, dict) else None
         entries = titles.items() if isinstance(titles, dict) else ()
         found |= {str(book): entry for book, entry in entries if isinstance(entry, dict)}
@@ -122,24 +122,24 @@ def pairs(
         languages: those wanted, in the order of a book's rows.
     """
     for name, texts in books.items():
-        english = texts.get(ENGLISH)
+        english = texts.get(ENGLISH, Book(file="", fault="missing"))
         for lang in [lang for lang in languages if lang in texts]:
             book, entry = texts[lang], meta.get(name, {})
             common = Pair(group=f"bookdash-{name}", file=book.file, lang=lang)
             refused = _refusal(book, english, entry)
-            if refused is not None or english is None:
-                reason, message = refused or ("no_english", "")
+            if refused is not None:
+                reason, message = refused
                 yield replace(common, reason=reason, message=message)
                 continue
             common = replace(common, licence=LICENCE, attribution=_credit(book, english, lang, entry))
             yield from _pages(common, f"{name}/{ENGLISH}/images", book, english, pictures)
 
 
-def _refusal(book: Book, english: Book | None, entry: Mapping[str, Any]) -> tuple[str, str] | None:
+def _refusal(book: Book, english: Book, entry: Mapping[str, Any]) -> tuple[str, str] | None:
     """Return why a book in a language is left out as a whole, as reason and message; None if it is not."""
     if book.fault:
         return book.fault, f"{book.file} is left out"
-    if english is None or english.fault:
+    if english.fault:
         return "no_english", "the pictures are those of the English book"
     rights = str(entry.get("rights") or "")
     if rights and not _is_open(rights):
@@ -190,15 +190,15 @@ def _is_open(rights: str) -> bool:
 
 def _credit(book: Book, english: Book, lang: str, entry: Mapping[str, Any]) -> str:
     """Return the credit; a team is named together, as writers and as illustrators."""
-    team = one_line(str(entry.get("creator") or ""))
-    contributor = one_line(str(entry.get("contributor") or ""))
+    team = collapsed(str(entry.get("creator") or ""))
+    contributor = collapsed(str(entry.get("contributor") or ""))
     translations = entry.get("translations")
     translation = translations.get(lang) if isinstance(translations, Mapping) else None
     translator = translation.get("translator") if isinstance(translation, Mapping) else None
     return credit(
         book.title or english.title or "Untitled",
         text=team,
-        translation=one_line(str(translator or "")),
+        translation=collapsed(str(translator or "")),
         illustration=team,
         publisher="; ".join(filter(None, (PUBLISHER, contributor))),
         licence=LICENCE,

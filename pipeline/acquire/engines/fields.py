@@ -1,11 +1,12 @@
 """From the values that a source has for a picture to rows, one for each caption."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pipeline.acquire.lists import is_missing
 from pipeline.acquire.raw import RawRow
+from pipeline.acquire.sources import Facts
 from pipeline.sample import one_line
 
 if TYPE_CHECKING:
@@ -41,6 +42,17 @@ def pick(record: Any, place: str) -> Any:
 def first_text(value: Any) -> str:
     """Return the first text in a value that is one, empty where there is none."""
     return next((text for text in texts(value) if not is_missing(text)), "")
+
+
+def facts(columns: Facts, at: Callable[[str], Any]) -> tuple[dict[str, str], str]:
+    """Return what a source says of a picture, by field, and the sha256 that its bytes must have, in lower case.
+
+    Args:
+        at: the value at a place, None where there is nothing.
+    """
+    found = {name: first_text(at(place)) for name in Facts.model_fields if (place := getattr(columns, name))}
+    sha256 = found.pop("sha256", "")
+    return found, sha256.lower()
 
 
 def caption_rows(

@@ -26,7 +26,7 @@ from pipeline import files
 from pipeline.acquire.admission import Found, Span, admitted
 from pipeline.acquire.engines.annotations import Line, read_coco, read_flickr30k, read_localized_narratives
 from pipeline.acquire.engines.fields import LONGEST_TEXT, caption_rows
-from pipeline.acquire.engines.places import content_hashes, file_fault
+from pipeline.acquire.engines.places import beside_card, content_hashes, file_fault, folder_availability
 from pipeline.acquire.lists import check_columns, read_list
 from pipeline.acquire.options import AcquireOptions
 from pipeline.acquire.raw import RawRow
@@ -73,8 +73,7 @@ def params(card: "Card", source: FolderSource, options: AcquireOptions) -> dict[
 
 def availability(card: "Card", source: FolderSource) -> str:
     """Return why the pictures cannot be had from here, empty if they can: the folder is there or it is not."""
-    folder = _folder(card, source)
-    return "" if folder.is_dir() else f"folder {folder} is missing"
+    return folder_availability(beside_card(card, source.path))
 
 
 def find_folder(card: "Card", source: FolderSource) -> Path:
@@ -83,16 +82,12 @@ def find_folder(card: "Card", source: FolderSource) -> Path:
     Raises:
         ConfigError: it is not there.
     """
-    folder = _folder(card, source)
+    folder = beside_card(card, source.path)
     if not folder.is_dir():
         raise ConfigError(
             f"data card {card.name}: there is no folder {folder}; set source.path to the pictures' folder"
         )
     return folder
-
-
-def _folder(card: "Card", source: FolderSource) -> Path:
-    return card.path.parent / Path(source.path).expanduser()
 
 
 def _lines(card: "Card", folder: Path, source: FolderSource) -> Iterator[Line]:

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline import files
 from pipeline.acquire.admission import Found, Span, admitted
+from pipeline.acquire.engines.places import beside_card, folder_availability
 from pipeline.acquire.engines.transcripts import SUFFIXES, Utterance, cleaned_utterance, read_transcript, seconds_of
 from pipeline.acquire.lists import SUFFIXES as TABLES
 from pipeline.acquire.lists import check_columns, read_list
@@ -79,8 +80,7 @@ def params(card: "Card", source: FramesSource, options: AcquireOptions) -> dict[
 
 def availability(card: "Card", source: FramesSource) -> str:
     """Return why the recordings cannot be had from here, empty if they can: the folder is there or it is not."""
-    folder = card.path.parent / Path(source.path).expanduser()
-    return "" if folder.is_dir() else f"folder {folder} is missing"
+    return folder_availability(beside_card(card, source.path))
 
 
 def find_folder(card: "Card", source: FramesSource) -> Path:
@@ -93,7 +93,7 @@ def find_folder(card: "Card", source: FramesSource) -> Path:
         raise ConfigError(
             f"data card {card.name}: recordings of people are not passed on; set redistributable: false (engine frames)"
         )
-    folder = card.path.parent / Path(source.path).expanduser()
+    folder = beside_card(card, source.path)
     if not folder.is_dir():
         raise ConfigError(f"data card {card.name}: there is no folder {folder}; set source.path to the recordings'")
     return folder

@@ -11,6 +11,7 @@ one that is stored as an address is not fetched here: ``remote_picture``. No cod
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
@@ -21,9 +22,9 @@ from zipfile import BadZipFile
 from pipeline import files
 from pipeline.acquire.admission import Found, Span, admitted
 from pipeline.acquire.engines import hub_files, webdataset
-from pipeline.acquire.engines.fields import caption_rows, first_text, pick, texts
+from pipeline.acquire.engines.fields import caption_rows, facts, pick, texts
 from pipeline.acquire.engines.hub_split import BATCH, Opened, find_local, open_split
-from pipeline.acquire.engines.places import content_hashes, file_fault
+from pipeline.acquire.engines.places import beside_card, content_hashes, file_fault
 from pipeline.acquire.engines.webdataset_shards import described
 from pipeline.acquire.lists import check_columns
 from pipeline.acquire.options import AcquireOptions
@@ -36,8 +37,6 @@ if TYPE_CHECKING:
     from datasets import Dataset, IterableDataset
 
     from pipeline.acquire.card import Card
-
-FIELDS = ("url", "group", "category", "lang", "licence", "attribution")
 
 
 def rows(card: "Card", source: HubSource, options: AcquireOptions, parts: Path) -> Iterator[RawRow]:
@@ -71,7 +70,7 @@ def params(card: "Card", source: HubSource, options: AcquireOptions) -> dict[str
 def availability(card: "Card", source: HubSource) -> str:
     """Return why the data set cannot be had from here, empty if it can."""
     if not source.revision:
-        place = card.path.parent / Path(source.path).expanduser()
+        place = beside_card(card, source.path)
         return "" if place.exists() else f"{place} is missing"
     from huggingface_hub import constants
 
@@ -108,7 +107,7 @@ def _found(card: "Card", source: HubSource, opened: Opened, table: "Dataset | It
                 yield from _record_rows(card, source, opened, f"{where}/{number}", record)
                 number += 1
     except hub_files.library_errors() as error:
-        raise DataError(f"{where} cannot be read after row {number}: {hub_files.one_line(error)}") from None
+        raise DataError(f"{where} cannot be read after row {number}: {hub_files.error_line(error)}") from None
 
 
 def _records(batch: "pa.Table", table: "Dataset | IterableDataset", source: HubSource) -> list[dict[str, Any]]:
@@ -136,13 +135,12 @@ def _record_rows(
 ) -> Iterator[Found]:
     columns = source.columns
     captions = texts(pick(record, columns.caption))
-    fields = {key: first_text(pick(record, place)) for key in FIELDS if (place := getattr(columns, key))}
-    sha256 = first_text(pick(record, columns.sha256)) if columns.sha256 else ""
+    fields, sha256 = facts(columns, partial(pick, record))
     picture, reason, message = _picture(pick(record, columns.image), opened, source.max_bytes)
     for row in caption_rows(card, name, captions, fields, said_by="data set"):
         if reason and not row.reason:
             row = replace(row, status="failed_to_download", reason=reason, error_message=message)
-        yield Found(row, picture, sha256.lower())
+        yield Found(row, picture, sha256)
 
 
 def _picture(value: Any, opened: Opened, max_bytes: int) -> tuple[bytes | Span | None, str, str]:
@@ -182,9 +180,9 @@ def _read_inside(place: str, opened: Opened, max_bytes: int) -> tuple[bytes | No
         with fsspec.open(place, "rb") as file:
             data = file.read(max_bytes + 1)
     except (KeyError, BadZipFile, TarError) as error:
-        return None, "missing_file", hub_files.one_line(error)
+        return None, "missing_file", hub_files.error_line(error)
     except hub_files.library_errors() as error:
-        return None, "missing_file", hub_files.one_line(error)
+        return None, "missing_file", hub_files.error_line(error)
     return (None, "too_large", f"more than {max_bytes:,} bytes") if len(data) > max_bytes else (data, "", "")
 
 

@@ -40,7 +40,7 @@ def obtain_snapshot(name: str, revision: str, patterns: tuple[str, ...] = ()) ->
         listed = {sibling.rfilename: sibling.size for sibling in info.siblings or []}
         snapshot_download(name, repo_type="dataset", revision=revision, allow_patterns=list(patterns) or None)
     except library_errors() as error:
-        raise ConfigError(f"{what} cannot be fetched: {one_line(error)}") from None
+        raise ConfigError(f"{what} cannot be fetched: {error_line(error)}") from None
     files.write_json(_listing(name, revision), listed)
     found = cached_snapshot(name, revision, patterns)
     if found is None:
@@ -97,7 +97,7 @@ def library_errors() -> tuple[type[Exception], ...]:
     return OSError, ValueError, RuntimeError, DatasetsError, pa.ArrowException, yaml.YAMLError, *network
 
 
-def one_line(error: BaseException) -> str:
+def error_line(error: BaseException) -> str:
     """Return an error's message as one line."""
     return " ".join(str(error).split())[:300] or type(error).__name__
 

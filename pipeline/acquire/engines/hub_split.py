@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.acquire.engines import hub_files
+from pipeline.acquire.engines.places import beside_card
 from pipeline.acquire.sources import HubSource
 from pipeline.config import nearest
 from pipeline.errors import ConfigError
@@ -55,7 +56,7 @@ def open_split(card: "Card", source: HubSource, parts: Path) -> Opened:
         place = find_local(card, source)
         return _open_local(place, place if place.is_dir() else place.parent, source, parts)
     except hub_files.library_errors() as error:
-        raise ConfigError(f"data set {source.path} cannot be opened: {hub_files.one_line(error)}") from None
+        raise ConfigError(f"data set {source.path} cannot be opened: {hub_files.error_line(error)}") from None
 
 
 def find_local(card: "Card", source: HubSource) -> Path:
@@ -64,7 +65,7 @@ def find_local(card: "Card", source: HubSource) -> Path:
     Raises:
         ConfigError: it is not there.
     """
-    place = card.path.parent / Path(source.path).expanduser()
+    place = beside_card(card, source.path)
     if not place.exists():
         raise ConfigError(f"there is no {place}; a data set of the hub needs a revision: the commit to take")
     return place

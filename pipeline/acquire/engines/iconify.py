@@ -123,6 +123,11 @@ def resolved(icons: IconSet, name: str) -> dict[str, Any]:
     return found
 
 
+def category_of(icons: IconSet, name: str) -> str:
+    """Return the heading that an icon stands under, of an alias its parent's where it has none; perhaps empty."""
+    return icons.category.get(name) or icons.category.get(resolved(icons, name).get("parent", ""), "")
+
+
 def canonical_names(icons: IconSet, source: IconifySource) -> dict[str, str]:
     """Return each icon's name as its words with hyphens between them; the name itself unless the card asks for more."""
     from pipeline.acquire.card import load_card
@@ -149,8 +154,7 @@ def excluded(icons: IconSet, source: IconifySource, names: Mapping[str, str]) ->
     toned = skin_tones(icons) if source.exclude.skin_tones else set()
     for name in listed(icons, source):
         icon = resolved(icons, name)
-        heading = icons.category.get(name) or icons.category.get(icon.get("parent", ""))
-        flag = heading == "Flags" or names.get(name, name).startswith("flag-")
+        flag = category_of(icons, name) == "Flags" or names.get(name, name).startswith("flag-")
         if icon.get("hidden"):
             reasons[name] = "hidden"
         elif flag and source.exclude.flags:
@@ -206,7 +210,7 @@ def _row(card: "Card", icons: IconSet, name: str, canonical: str, reason: str) -
         url=f"iconify:{icons.prefix}/{name}",
         caption=words,
         group=words,
-        category=icons.category.get(name) or icons.category.get(resolved(icons, name).get("parent", ""), ""),
+        category=category_of(icons, name),
         lang=card.language,
         licence=card.licence,
         licence_source="info.json of the package",

@@ -15,6 +15,7 @@ from urllib.parse import quote
 
 from pipeline import files
 from pipeline.acquire.engines import asp, bookdash, url_list
+from pipeline.acquire.engines.places import beside_card, folder_availability
 from pipeline.acquire.engines.story import Pair, decoded
 from pipeline.acquire.img2dataset import environment
 from pipeline.acquire.lists import check_columns, read_list
@@ -77,10 +78,10 @@ def availability(card: "Card", source: PicturebooksSource) -> str:
     """Return why the books cannot be had from here, empty if texts are at hand or in reach, and pictures in reach."""
     if not environment.is_ready(environment.environment_dir()):
         return "needs `essen setup`"
-    folder = card.path.parent / Path(source.checkouts).expanduser()
+    folder = beside_card(card, source.checkouts)
     for key, name in FOLDERS.items():
-        if source.checkouts and not (folder / name).is_dir():
-            return f"folder {folder / name} is missing"
+        if source.checkouts and (missing := folder_availability(folder / name)):
+            return missing
         if not source.checkouts and not cached_checkout(name, getattr(source, key)).is_dir() and not has_git():
             return "no git"
     online = is_reachable(f"{source.asp_imagebank.published}README.md", seconds=3, allow_private=False)
@@ -112,7 +113,7 @@ def build_rows(card: "Card", source: PicturebooksSource, checkouts: Checkouts) -
     Raises:
         ConfigError: a table beside the texts cannot be read.
     """
-    only = _groups(card.path.parent / Path(source.only).expanduser()) if source.only else None
+    only = _groups(beside_card(card, source.only)) if source.only else None
     african, closed = _african(source, checkouts)
     for collection in (african, _dash(source, checkouts)):
         for pair in _each_once(collection.pairs):
@@ -263,4 +264,4 @@ def _own_folder(card: "Card", source: PicturebooksSource, options: AcquireOption
     """Return the folder of checkouts that the recipe or the card names; None if neither does."""
     if options.list is not None:
         return options.list
-    return card.path.parent / Path(source.checkouts).expanduser() if source.checkouts else None
+    return beside_card(card, source.checkouts) if source.checkouts else None

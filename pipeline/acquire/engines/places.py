@@ -3,9 +3,23 @@
 from collections.abc import Iterable
 from os.path import relpath
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pipeline import files
 from pipeline.sample import one_line
+
+if TYPE_CHECKING:
+    from pipeline.acquire.card import Card
+
+
+def beside_card(card: "Card", name: str) -> Path:
+    """Return the path that a card names, there or not; a relative one lies beside the card."""
+    return card.path.parent / Path(name).expanduser()
+
+
+def folder_availability(folder: Path) -> str:
+    """Return why what lies in a folder cannot be had, empty if the folder is there."""
+    return "" if folder.is_dir() else f"folder {folder} is missing"
 
 
 def file_fault(file: Path, root: Path, max_bytes: int) -> tuple[str, str]:

@@ -45,7 +45,7 @@ def open_licence(words: str) -> str:
     ``[CC-BY]``, ``CC BY``, ``[CC BY](https://…)`` and ``cc-by 4.0`` are this licence; CC BY-NC, CC BY-SA and an absent
     one are not.
     """
-    plain = one_line(ADDRESS.sub(" ", words).translate(str.maketrans("[]_*", "    "))).rstrip(".").upper()
+    plain = collapsed(ADDRESS.sub(" ", words).translate(str.maketrans("[]_*", "    "))).rstrip(".").upper()
     match = OPEN_LICENCE.fullmatch(plain)
     return "" if match is None else f"CC-BY-{match[1]}" if match[1] else "CC-BY"
 
@@ -71,7 +71,7 @@ def credit(
     return f'"{title}"{" " if named else ""}{named}. {publisher}, {licence}'
 
 
-def one_line(text: str) -> str:
+def collapsed(text: str) -> str:
     """Return the text with every run of white space as one space."""
     return " ".join(text.split())
 

@@ -23,13 +23,13 @@ from typing import IO, TYPE_CHECKING, Any
 from pipeline import files
 from pipeline.acquire.admission import Found, Span, admitted
 from pipeline.acquire.engines import webdataset_shards
-from pipeline.acquire.engines.fields import LONGEST_TEXT, caption_rows, first_text, pick, texts
+from pipeline.acquire.engines.fields import LONGEST_TEXT, caption_rows, facts, pick, texts
 from pipeline.acquire.engines.tar_index import Member, read_index
 from pipeline.acquire.engines.webdataset_shards import Shard
 from pipeline.acquire.lists import is_missing
 from pipeline.acquire.options import AcquireOptions
 from pipeline.acquire.raw import RawRow
-from pipeline.acquire.sources import WebdatasetSource
+from pipeline.acquire.sources import Facts, WebdatasetSource
 from pipeline.acquire.text import decode_text
 from pipeline.config import nearest
 from pipeline.errors import ConfigError, DataError
@@ -40,7 +40,6 @@ if TYPE_CHECKING:
 
 PICKLES = frozenset({"pyd", "pkl", "pickle", "pth", "pt", "npy"})
 COMPRESSIONS = frozenset({"gz", "bz2", "xz", "zst"})
-FIELDS = ("url", "group", "category", "lang", "licence", "attribution")
 
 
 @dataclass(slots=True)
@@ -115,7 +114,8 @@ def group(members: Iterable[Member], images: Iterable[str], ignored: Iterable[st
             continue
         sample = latest.get(key)
         if sample is None or extension in sample.members:
-            sample = latest[key] = Sample(key, *_repeated(member, sample))
+            again = ("duplicate_key", f"{one_line(member.name)} came before") if sample is not None else ("", "")
+            sample = latest[key] = Sample(key, {}, *again)
             samples.append(sample)
         sample.members[extension] = member
         _judge(sample, member, extension)
@@ -127,12 +127,6 @@ def split_name(name: str) -> tuple[str, str]:
     folder, slash, base = name.rpartition("/")
     stem, _, extension = base.partition(".")
     return (folder + slash + stem, extension.lower()) if stem and extension else ("", "")
-
-
-def _repeated(member: Member, earlier: Sample | None) -> tuple[dict[str, Member], str, str]:
-    if earlier is None:
-        return {}, "", ""
-    return {}, "duplicate_key", f"{one_line(member.name)} came before"
 
 
 def _without_key(member: Member) -> Sample:
@@ -173,7 +167,7 @@ def _check_columns(shard: Shard, source: WebdatasetSource, samples: list[Sample]
     usable = [sample for sample in samples if not sample.reason]
     present = sorted({extension for sample in usable for extension in sample.members})
     columns = source.columns
-    wanted = [columns.caption, *((place,) for name in (*FIELDS, "sha256") if (place := getattr(columns, name)))]
+    wanted = [columns.caption, *((place,) for name in Facts.model_fields if (place := getattr(columns, name)))]
     for places in wanted:
         if present and not any(find_place(present, place)[0] for place in places):
             raise ConfigError(
@@ -219,13 +213,12 @@ def _captioned(
     try:
         found = (texts(read.at(place)) for place in columns.caption)
         captions = next((these for these in found if not all(map(is_missing, these))), [])
-        fields = {name: first_text(read.at(place)) for name in FIELDS if (place := getattr(columns, name))}
-        sha256 = first_text(read.at(columns.sha256)) if columns.sha256 else ""
+        fields, sha256 = facts(columns, read.at)
     except _UnreadableError as error:
         yield _failed(card, name, error.reason, str(error))
         return
     for row in caption_rows(card, name, captions, fields, said_by="shard"):
-        yield Found(row, picture, sha256.lower())
+        yield Found(row, picture, sha256)
 
 
 class _UnreadableError(Exception):

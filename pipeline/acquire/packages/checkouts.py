@@ -79,7 +79,11 @@ def list_files(checkout: Path, pattern: str) -> dict[str, str]:
     """
     if (checkout / ".git").exists() and (listed := _list_commit(checkout)) is not None:
         depth = pattern.count("/")
-        return {path: listed[path] for path in sorted(listed) if path.count("/") == depth and _matches(path, pattern)}
+        return {
+            path: listed[path]
+            for path in sorted(listed)
+            if path.count("/") == depth and PurePosixPath(path).match(pattern)
+        }
     found = sorted(path for path in checkout.glob(pattern) if path.is_file())
     return {path.relative_to(checkout).as_posix(): _blob_hash(path) for path in found}
 
@@ -136,10 +140,6 @@ def _list_commit(checkout: Path) -> dict[str, str] | None:
     entries = (entry.split("\t", 1) for entry in listed.stdout.decode("utf-8", "replace").split("\0") if entry)
     blobs = ((head.split(), path) for head, path in entries)
     return {path: head[2] for head, path in blobs if head[1] == "blob"}
-
-
-def _matches(path: str, pattern: str) -> bool:
-    return PurePosixPath(path).match(pattern)
 
 
 def _blob_hash(path: Path) -> str:
