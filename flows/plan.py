@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
@@ -12,6 +12,9 @@ from flows.recipe import CorpusEntry, Recipe
 from pipeline import files
 from pipeline.select.safety_config import SafetyConfig
 from pipeline.workspace import Counts, Step, Workspace
+
+if TYPE_CHECKING:
+    from pipeline.acquire.card import Card
 
 CURATE = ("acquire", "measure", "embed", "align", "select", "index", "order", "stage", "card")
 TRAIN = ("train", "evaluate", "report")
@@ -54,31 +57,22 @@ def curation(recipe: Recipe, around: Surroundings) -> list[Step]:
 
 def preparation(recipe: Recipe, around: Surroundings) -> list[Step]:
     """Return the steps from raw shards, however they came there, to the staged shards and their card."""
-    from pipeline.cards.config import CardConfig
-    from pipeline.cards.datacard import write_cards
-    from pipeline.curriculum.order import order
-    from pipeline.index.store import build_index
+    cards = [entry.load_card(around.folder) for entry in recipe.corpora]
+    return [
+        *_signals(recipe, around, cards),
+        *_selection(recipe, around, cards),
+        _order(recipe, around),
+        *_shards(recipe, around, cards),
+    ]
+
+
+def _signals(recipe: Recipe, around: Surroundings, cards: "list[Card]") -> list[Step]:
+    """Return the steps that look at every picture and caption, and decide nothing."""
     from pipeline.measure.align import align
     from pipeline.measure.measure import SIGNALS, embed, embed_sources, measure, measure_sources
-    from pipeline.select.pictured import content_digest
-    from pipeline.select.real_children import CorpusFacts
-    from pipeline.select.safety import safety_sources
-    from pipeline.select.select import select
-    from pipeline.shards.stage import stage
 
     run = around.run
-    cards = [entry.load_card(around.folder) for entry in recipe.corpora]
-    corpora = [card.name for card in cards]
-    sources = tuple(f"acquire-{corpus}" for corpus in corpora)
-    closed = [card.name for card in cards if not card.redistributable]
-    raw = {corpus: run / "raw" / corpus for corpus in corpora}
-    facts = {card.name: CorpusFacts(card.child_directed, card.imagery) for card in cards}
-    contamination = recipe.select.contamination.at(around.folder)
-    selecting = recipe.select.model_copy(
-        update={"safety": recipe.select.safety.at(around.folder), "contamination": contamination}
-    )
-    card = CardConfig(name=recipe.name, description=recipe.description)
-    encoder = recipe.embed.image_folder
+    raw = {card.name: run / "raw" / card.name for card in cards}
     own = {name: around.folder / path for name, path in recipe.measure.own_lexicons.items()}
     measuring = recipe.measure.model_copy(update={"own_lexicons": own})
     return [
@@ -86,13 +80,14 @@ def preparation(recipe: Recipe, around: Surroundings) -> list[Step]:
             name="measure",
             function=lambda out: measure(measuring, raw, run, out),
             outputs=tuple(f"signals/{name}" for name in SIGNALS),
-            inputs=sources,
-            params=_params(recipe.measure, tools=measure_sources(measuring), corpora=corpora),
+            inputs=_sources(cards),
+            params=_params(recipe.measure, tools=measure_sources(measuring), corpora=list(raw)),
+            version=2,
         ),
         Step(
             name="embed",
             function=lambda out: embed(recipe.embed, run, out),
-            outputs=(f"embeddings/{encoder}", f"embeddings/{recipe.embed.text_folder}"),
+            outputs=(f"embeddings/{recipe.embed.image_folder}", f"embeddings/{recipe.embed.text_folder}"),
             inputs=("measure",),
             params=_params(recipe.embed, tools=embed_sources(recipe.embed)),
         ),
@@ -103,19 +98,38 @@ def preparation(recipe: Recipe, around: Surroundings) -> list[Step]:
             inputs=("measure", "embed"),
             params=_params(recipe.align, encoders=[recipe.embed.encoder, recipe.embed.text_encoder]),
         ),
+    ]
+
+
+def _selection(recipe: Recipe, around: Surroundings, cards: "list[Card]") -> list[Step]:
+    """Return the steps that decide what stays, and make it searchable."""
+    from pipeline.index.store import build_index
+    from pipeline.select.pictured import content_digest
+    from pipeline.select.real_children import CorpusFacts
+    from pipeline.select.safety import safety_sources
+    from pipeline.select.select import select
+
+    run, encoder = around.run, recipe.embed.image_folder
+    corpora = [card.name for card in cards]
+    facts = {card.name: CorpusFacts(card.child_directed, card.imagery) for card in cards}
+    safety = recipe.select.safety.at(around.folder)
+    contamination = recipe.select.contamination.at(around.folder)
+    selecting = recipe.select.model_copy(update={"safety": safety, "contamination": contamination})
+    return [
         Step(
             name="select",
             function=lambda out: select(selecting, corpora, encoder, run, out, facts=facts),
             outputs=("selection",),
-            inputs=(*sources, "measure", "embed", "align"),
+            inputs=(*_sources(cards), "measure", "embed", "align"),
             params=_params(
                 recipe.select,
                 corpora=corpora,
                 encoder=encoder,
-                tools=safety_sources(selecting.safety),
+                tools=safety_sources(safety),
                 facts={name: asdict(fact) for name, fact in facts.items()},
                 evaluation={entry.name: content_digest(entry.path) for entry in contamination.sets},
             ),
+            version=2,
         ),
         Step(
             name="index",
@@ -123,29 +137,51 @@ def preparation(recipe: Recipe, around: Surroundings) -> list[Step]:
             outputs=("index",),
             inputs=("measure", "embed", "select"),
             params=_params(recipe.index, encoders=[recipe.embed.encoder, recipe.embed.text_encoder]),
-            version=2,
+            version=3,
         ),
-        Step(
-            name="order",
-            function=lambda out: order(recipe.curriculum, run, out),
-            outputs=("curriculum",),
-            inputs=("measure", "select"),
-            params=_params(recipe.curriculum),
-        ),
+    ]
+
+
+def _order(recipe: Recipe, around: Surroundings) -> Step:
+    from pipeline.curriculum.order import order
+    from pipeline.curriculum.pairs import order_sources
+
+    ordering = recipe.curriculum.at(around.folder)
+    return Step(
+        name="order",
+        function=lambda out: order(ordering, around.run, out),
+        outputs=("curriculum",),
+        inputs=("measure", "align", "select"),
+        params=_params(recipe.curriculum, sources=order_sources(ordering)),
+        version=2,
+    )
+
+
+def _shards(recipe: Recipe, around: Surroundings, cards: "list[Card]") -> list[Step]:
+    """Return the steps that write the staged shards and describe them."""
+    from pipeline.cards.config import CardConfig
+    from pipeline.cards.datacard import write_cards
+    from pipeline.shards.stage import stage
+
+    run = around.run
+    closed = [card.name for card in cards if not card.redistributable]
+    described = CardConfig(name=recipe.name, description=recipe.description, **recipe.card.model_dump())
+    return [
         Step(
             name="stage",
             function=lambda out: stage(recipe.stage, run, out, closed=closed),
             outputs=("stages",),
-            inputs=(*sources, "measure", "select", "order"),
+            inputs=(*_sources(cards), "measure", "select", "order"),
             params=_params(recipe.stage, closed=closed),
-            version=2,
+            version=3,
         ),
         Step(
             name="card",
-            function=lambda out: write_cards(card, run, out, sources=cards),
+            function=lambda out: write_cards(described, run, out, sources=cards),
             outputs=("card",),
-            inputs=(*sources, "measure", "select", "order", "stage"),
-            params=_params(card, cards=[source.model_dump(mode="json", exclude={"path"}) for source in cards]),
+            inputs=(*_sources(cards), "measure", "select", "order", "stage"),
+            params=_params(described, cards=[card.model_dump(mode="json", exclude={"path"}) for card in cards]),
+            version=2,
         ),
     ]
 
@@ -168,6 +204,10 @@ def training(recipe: Recipe, around: Surroundings, *, stages_of: Path | None = N
     stages = (stages_of or run) / "stages"
     model = run / "models" / recipe.model.name
     tools = {"torch": version("torch")}
+    learning = recipe.train.at(around.folder)
+    reference = learning.sampling.learnability.reference
+    weights = Path(reference, "model.safetensors")
+    drawn_by = {"reference": files.sha256_file(weights)} if reference and weights.is_file() else {}
     own, elsewhere = (("stage",), {}) if stages_of is None else ((), {"stages": _digest_of(stages_of)})
 
     def train_here(out: Path) -> Counts:
@@ -176,7 +216,7 @@ def training(recipe: Recipe, around: Surroundings, *, stages_of: Path | None = N
             try:
                 return train(
                     recipe.model,
-                    recipe.train,
+                    learning,
                     stages,
                     out,
                     should_stop=around.interruption.requested,
@@ -191,7 +231,9 @@ def training(recipe: Recipe, around: Surroundings, *, stages_of: Path | None = N
             function=train_here,
             outputs=(f"models/{recipe.model.name}",),
             inputs=own,
-            params=_params(recipe.model, train=recipe.train.model_dump(mode="json"), tools=tools, **elsewhere),
+            params=_params(
+                recipe.model, train=recipe.train.model_dump(mode="json"), tools=tools | drawn_by, **elsewhere
+            ),
             resumable=True,
         ),
         Step(
@@ -238,6 +280,11 @@ def _acquire(entry: CorpusEntry, safety: SafetyConfig, around: Surroundings) -> 
         params=source_params(card, options),
         resumable=True,
     )
+
+
+def _sources(cards: "list[Card]") -> tuple[str, ...]:
+    """Return the names of the steps that acquire some corpora."""
+    return tuple(f"acquire-{card.name}" for card in cards)
 
 
 def _digest_of(run: Path) -> str:

@@ -76,6 +76,15 @@ def most_restrictive(expressions: Iterable[str]) -> str:
     return max(sorted(expressions), key=_rank)
 
 
+def both_apply(first: str, second: str) -> str:
+    """Return the SPDX expression of something made of two parts, each under a licence of its own."""
+    if first == second:
+        return first
+    if first in UNKNOWN or second in UNKNOWN:
+        return UNKNOWN[0]
+    return " AND ".join(sorted(f"({text})" if " OR " in text else text for text in (first, second)))
+
+
 def hub_licence(expression: str) -> str:
     """Return the identifier by which dataset hubs know a licence; ``other`` where they do not."""
     name = re.sub(r"-(only|or-later)$", "", expression).lower()

@@ -62,7 +62,8 @@ def ordered_map(
         yield from map(function, items)
         return
     closing = threading.Event()
-    processes = [_Process(function, limits, closing) for _ in range(workers)]
+    stop, stopping = get_context("spawn").Pipe(duplex=False)
+    processes = [_Process(function, limits, closing, stop) for _ in range(workers)]
     free = deque(processes)
 
     def outcomes(some: Sequence[Item]) -> list[Result | _Failure]:
@@ -76,20 +77,26 @@ def ordered_map(
     source = iter(items)
     waiting: deque[tuple[list[Item], Future[list[Result | _Failure]]]] = deque()
     threads = ThreadPoolExecutor(workers)
+    finished = False
     try:
         while True:
             while len(waiting) < window // size and (chunk := list(islice(source, size))):
                 waiting.append((chunk, threads.submit(outcomes, chunk)))
             if not waiting:
+                finished = True
                 return
             chunk, done = waiting.popleft()
             for item, outcome in zip(chunk, done.result(), strict=True):
                 yield _settled(item, outcome, crashed)
     finally:
         closing.set()
+        if not finished:
+            stopping.close()  # nobody wants what is under way: the processes end at once, one that is starting too
         threads.shutdown(wait=True, cancel_futures=True)
         for process in processes:
             process.end()
+        stop.close()
+        stopping.close()
 
 
 def _settled(item: Item, outcome: Result | _Failure, crashed: Callable[[Item], Result]) -> Result:
@@ -103,8 +110,14 @@ def _settled(item: Item, outcome: Result | _Failure, crashed: Callable[[Item], R
 class _Process(Generic[Item, Result]):
     """One process for a function; a new one where it has died."""
 
-    def __init__(self, function: Callable[[Item], Result], limits: Limits | None, closing: threading.Event) -> None:
-        self._function, self._limits, self._closing = function, limits, closing
+    def __init__(
+        self,
+        function: Callable[[Item], Result],
+        limits: Limits | None,
+        closing: threading.Event,
+        stop: connection.Connection,
+    ) -> None:
+        self._function, self._limits, self._closing, self._stop = function, limits, closing, stop
         self._pool: ProcessPoolExecutor | None = None
 
     def outcomes(self, items: Sequence[Item]) -> list[Result | _Failure]:
@@ -128,7 +141,7 @@ class _Process(Generic[Item, Result]):
 
     def _results(self, items: Sequence[Item]) -> list[Result] | _Failure:
         if self._pool is None:
-            arguments = (self._limits,)
+            arguments = (self._limits, self._stop)
             self._pool = ProcessPoolExecutor(1, get_context("spawn"), initializer=_prepare, initargs=arguments)
         seconds = self._limits.seconds if self._limits else 0.0
         try:
@@ -140,10 +153,10 @@ class _Process(Generic[Item, Result]):
             return _Failure(error)
 
 
-def _prepare(limits: Limits | None) -> None:
-    """Set a new process up: it ends with its parent, and its limits hold before the first item."""
+def _prepare(limits: Limits | None, stop: connection.Connection) -> None:
+    """Set a new process up: it ends with its parent or when told to, and its limits hold before the first item."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent's business; it lets this process go
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=_end_with_parent, args=(stop,), daemon=True).start()
     if limits is not None:
         os.environ["OPENBLAS_NUM_THREADS"] = "1"  # buffers of as many threads as there are cores count as data
         signal.signal(signal.SIGALRM, signal.SIG_DFL)  # ends the process, whatever code it is in
@@ -153,10 +166,10 @@ def _prepare(limits: Limits | None) -> None:
             resource.setrlimit(kind, (most, hard))
 
 
-def _end_with_parent() -> None:
+def _end_with_parent(stop: connection.Connection) -> None:
     parent = parent_process()
     assert parent is not None, "only called in a process that was started here"
-    connection.wait([parent.sentinel])
+    connection.wait([parent.sentinel, stop])
     os._exit(1)
 
 

@@ -25,12 +25,14 @@ from pipeline.acquire.raw import SUCCESS, raw_tables, read_rows, write_shard
 from pipeline.acquire.tombstones import PICTURE_KEYS, REASON, Tombstones, identity, url_hash
 from pipeline.config import Config
 from pipeline.errors import ConfigError
+from pipeline.sample import sample_uid
 from pipeline.tables import read_columns
 from pipeline.workspace import Counts, Workspace
 
 # What the steps after acquisition write, training aside; see the contracts on disk.
 DERIVED = ("signals", "embeddings", "selection", "index", "curriculum", "stages", "card", "reports")
 MARK = "TAKEDOWN.json"
+VERDICTS = "selection/verdicts.parquet"
 Identity = Mapping[str, str]
 
 
@@ -74,7 +76,8 @@ class _Row:
 def resolve(run: Path, targets: Targets, known: Tombstones) -> Tombstones:
     """Return the tombstones of what the targets stand for in a run.
 
-    A uid stands for one picture with one caption. A URL or a sha256 (of the picture as acquired, or at its source)
+    A uid stands for one picture with one caption; that of a caption which lives on with another picture, for the pairs
+    that it came from. A URL or a sha256 (of the picture as acquired, or at its source)
     stands for the picture: all its captions, wherever in the run they are.
 
     Args:
@@ -83,7 +86,7 @@ def resolve(run: Path, targets: Targets, known: Tombstones) -> Tombstones:
     Raises:
         ConfigError: a target is no uid or sha256 at all, or nothing in the run answers to it.
     """
-    raw_uids = _raw_uids(run)
+    raw_uids = _origins(run)
     wanted = {
         target: hashes | {("uid", raw) for key, value in hashes if key == "uid" for raw in raw_uids.get(value, ())}
         for target, hashes in _hashes(targets).items()
@@ -167,11 +170,32 @@ def _hashes(targets: Targets) -> dict[str, set[tuple[str, str]]]:
     return wanted
 
 
-def _raw_uids(run: Path) -> dict[str, list[str]]:
-    """Return the uids of the raw rows of samples whose caption was redacted, by the sample's own."""
+def _origins(run: Path) -> dict[str, list[str]]:
+    """Return the uids of the raw rows behind a uid that no raw row has, as its caption was redacted or lives on."""
+    redacted = _redacted(run)
+    merged = {
+        uid: [raw for origin in origins for raw in redacted.get(origin, [origin])] for uid, origins in _merged(run)
+    }
+    return redacted | merged
+
+
+def _redacted(run: Path) -> dict[str, list[str]]:
     path = run / "signals/personal.parquet"
     columns = read_columns(path, ["uid", "raw_uids"]) if path.is_file() else {"uid": [], "raw_uids": []}
     return {uid: raw for uid, raw in zip(*columns.values(), strict=True) if raw}
+
+
+def _merged(run: Path) -> Iterator[tuple[str, list[str]]]:
+    """Yield the uids of captions that live on with another picture, each with all pairs that had the caption."""
+    if not (run / VERDICTS).is_file():
+        return
+    measured = read_columns(run / "signals/samples.parquet", ["uid", "image_sha256", "caption"])
+    of = {uid: (image, caption) for uid, image, caption in zip(*measured.values(), strict=True)}
+    origins: dict[str, list[str]] = {}
+    for uid, partner in zip(*read_columns(run / VERDICTS, ["uid", "partner"]).values(), strict=True):
+        if partner in of:
+            origins.setdefault(sample_uid(of[partner][0], of[uid][1]), []).append(uid)
+    yield from ((uid, found) for uid, found in origins.items() if uid not in of)
 
 
 def _rows(run: Path) -> Iterator[_Row]:

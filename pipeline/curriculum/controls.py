@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import numpy as np
 
-NAMES = ("random", "reversed", "shuffled", "frequency")
+NAMES = ("random", "reversed", "shuffled", "frequency", "permuted")
 
 
 def control_permutations(
@@ -31,6 +31,7 @@ def control_permutations(
         "reversed": np.arange(len(stages))[::-1],
         "shuffled": shuffled_within(stages, generators["shuffled"]),
         "frequency": frequency_matched(frequency, bins, generators["frequency"]),
+        "permuted": permuted_stages(stages, generators["permuted"]),
     }
 
 
@@ -62,3 +63,18 @@ def frequency_matched(frequency: "np.ndarray", bins: int, generator: "np.random.
     for members in (*np.array_split(ranked, bins), np.flatnonzero(np.isnan(frequency))):
         permutation[members] = generator.permutation(members)
     return permutation
+
+
+def permuted_stages(stages: "np.ndarray", generator: "np.random.Generator") -> "np.ndarray":
+    """Return a permutation that exchanges whole stages, each in its own sequence: tells a stage from its turn.
+
+    The stages take each other's turns in a ring that is drawn, so none has its own, unless there is only one. The
+    result is cut at the sizes that the stages had in these places.
+    """
+    import numpy as np
+
+    names = np.unique(stages)
+    ring = generator.permutation(len(names))
+    successor = np.empty(len(names), dtype=np.int64)
+    successor[ring] = np.roll(ring, -1)
+    return np.concatenate([np.flatnonzero(stages == name) for name in names[successor]])

@@ -1,17 +1,19 @@
 """The step that orders the training samples, and writes what the order is compared with and described by."""
 
-import re
-from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline import files
 from pipeline.curriculum.config import CurriculumConfig
 from pipeline.curriculum.controls import control_permutations
-from pipeline.curriculum.difficulty import Difficulty, composite, read_aligned, read_signals
+from pipeline.curriculum.difficulty import Difficulty, difficulty_of
+from pipeline.curriculum.exposure import check_budget, exposure, vocabulary_growth, words_of_captions
+from pipeline.curriculum.lemmas import read_nouns
+from pipeline.curriculum.ontology import FILE as ONTOLOGY
 from pipeline.curriculum.ontology import build_ontology
-from pipeline.curriculum.stages import by_quantile, by_value, check_stages
-from pipeline.errors import DataError
+from pipeline.curriculum.pairs import Pairs, numbers, read_pairs
+from pipeline.curriculum.sequence import arrange
+from pipeline.curriculum.stages import Cut, check_stages, cut
 from pipeline.tables import read_table, write_table
 from pipeline.workspace import Counts
 
@@ -19,145 +21,131 @@ if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
 
-WORD = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*")
-NEW_WORDS_SHOWN = 24
+FOLDER = "curriculum"
+MISSING_RULE = {
+    "middle": "a sample without a value takes the middle rank of that signal",
+    "hardest": "a sample without a value counts as the hardest of that signal",
+}
 
 
 def order(config: CurriculumConfig, run: Path, out: Path) -> Counts:
-    """Order the train split: ``curriculum/{order.parquet, controls/*.parquet, ontology.json, summary.json}``.
+    """Order the train split: ``curriculum/`` with order, signals, controls, ontology and summary.
 
-    Reads ``selection/split.parquet`` and ``signals/*.parquet``. The outcome depends on values and uids, never on the
-    order of rows.
+    Reads ``selection/kept.parquet`` and ``signals/*.parquet``; where an earlier order lies in the run, the counts say
+    how many samples of both changed their stage. The outcome depends on values and uids, never on the order of rows.
 
     Raises:
-        ConfigError: the configuration names a signal that does not exist.
-        DataError: the train split is empty, or the stages break their contract.
+        ConfigError: the configuration names a signal or a corpus that does not exist.
+        DataError: the train split is empty, the stages break their contract, or the budget of words is passed.
     """
-    import numpy as np
+    before = earlier_stages(run)
+    pairs = read_pairs(run, config.own_signals)
+    words = words_of_captions(pairs.column("caption").to_pylist())
+    check_budget(config, int(words.sum()))
+    difficulty = difficulty_of(config, pairs)
+    cutting = cut(config, pairs, difficulty)
+    easier = check_stages(cutting.stages, difficulty.value, config)
+    sequence = arrange(config, pairs, cutting.stages, difficulty.value)
+    frequency = numbers(pairs, [config.frequency])[config.frequency][sequence]
+    stages = cutting.stages[sequence]
+    controls = control_permutations(stages, frequency, bins=config.frequency_bins, seed=config.seed)
 
-    uids = train_uids(run)
-    signals = read_signals(run, uids, _columns(config))
-    difficulty = composite(signals, {column: weight for column, weight in config.difficulty.items() if weight})
-    stages = assign(config, difficulty, signals)
-    check_stages(stages, difficulty.value, config)
-    sequence = arrange(stages, difficulty.value, config)
-    frequency = signals[config.frequency][sequence]
-    controls = control_permutations(stages[sequence], frequency, bins=config.frequency_bins, seed=config.seed)
-
-    folder = out / "curriculum"
-    names = np.array(config.stages, dtype=object)
-    table = order_table(uids.take(sequence), stages[sequence], names)
+    folder = out / FOLDER
+    table = order_table(pairs.column("uid").take(sequence), stages, config.stages)
     _write_orders(folder, table, difficulty, sequence, controls)
-    samples = read_aligned(run / "signals/samples.parquet", table.column("uid"), ["caption", "category"])
-    files.write_json(folder / "ontology.json", _ontology(config, run, table.column("uid"), samples))
-    captions = samples.column("caption").to_pylist()
-    summary = summarise(config, captions, difficulty, stages[sequence], sequence, controls)
-    files.write_json(folder / "summary.json", summary)
+    _write_signals(folder, pairs, difficulty, cutting)
+    _write_ontology(config, pairs, out)
+    summary = summarise(config, pairs, difficulty, cutting, sequence, controls, words)
+    files.write_json(folder / "summary.json", {**summary, "easier_than_before": easier})
     sizes = {entry["name"]: entry["samples"] for entry in summary["stages"]}
-    return {"in": len(uids), "kept": len(uids), "dropped": {}, "stages": sizes, "missing": difficulty.missing}
+    counts = {"in": len(pairs), "kept": len(pairs), "dropped": {}, "stages": sizes, "missing": summary["missing"]}
+    return counts | ({} if before is None else {"changed_stage": changed_stage(before, table)})
 
 
-def train_uids(run: Path) -> "pa.Array":
-    """Return the uids of the train split, sorted.
-
-    Raises:
-        DataError: there are none.
-    """
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    table = read_table(run / "selection/split.parquet", ["uid", "split"])
-    uids = table.filter(pc.field("split") == "train").column("uid").to_pylist()
-    if not uids:
-        raise DataError(
-            f"{run / 'selection/split.parquet'} holds no training sample; loosen the filters or add a corpus"
-        )
-    return pa.array(sorted(uids), pa.string())
-
-
-def assign(config: CurriculumConfig, difficulty: Difficulty, signals: dict[str, "np.ndarray"]) -> "np.ndarray":
-    """Return each sample's stage, (N,) from 1, by the configured cut."""
-    if config.by == "value":
-        return by_value(signals[config.column], config.edges)
-    count = len(config.stages)
-    return by_quantile(difficulty.value, config.fractions or [1 / count] * count)
-
-
-def arrange(stages: "np.ndarray", difficulty: "np.ndarray", config: CurriculumConfig) -> "np.ndarray":
-    """Return the positions (N,) of the samples, sorted by uid, in the sequence of the order.
-
-    Inside a stage: from easy to hard with ties by uid, or drawn by the seed.
-    """
-    import numpy as np
-
-    if config.within == "easy_to_hard":
-        return np.lexsort((np.arange(len(stages)), difficulty, stages))
-    drawn = np.random.default_rng([config.seed, len(config.stages)]).permutation(len(stages))
-    return drawn[np.argsort(stages[drawn], kind="stable")]
-
-
-def order_table(uids: "pa.Array", stages: "np.ndarray", names: "np.ndarray") -> "pa.Table":
+def order_table(uids: "pa.Array", stages: "np.ndarray", names: tuple[str, ...]) -> "pa.Table":
     """Return the columns that every order has, one row a place; ranks run from 0 over all stages.
 
     Args:
         uids: (N,) by place.
         stages: (N,) by place, from 1.
-        names: (stages,) of the stages.
+        names: of the stages.
     """
     import numpy as np
     import pyarrow as pa
 
+    named = pa.DictionaryArray.from_arrays(pa.array(stages - 1, pa.int32()), pa.array(names, pa.string()))
     return pa.table(
         {
             "uid": uids,
             "stage": pa.array(stages, pa.int32()),
-            "stage_name": pa.array(names[stages - 1], pa.string()),
+            "stage_name": named.dictionary_decode(),
             "rank": pa.array(np.arange(len(uids)), pa.int64()),
         }
     )
 
 
+def earlier_stages(run: Path) -> "pa.Table | None":
+    """Return uid and stage of the order that a run holds already, or None."""
+    path = run / FOLDER / "order.parquet"
+    return read_table(path, ["uid", "stage"]) if path.is_file() else None
+
+
+def changed_stage(before: "pa.Table", after: "pa.Table") -> int:
+    """Return how many samples that stand in both orders stand in another stage."""
+    import pyarrow.compute as pc
+
+    places = pc.index_in(after.column("uid"), value_set=before.column("uid").combine_chunks())
+    return pc.sum(pc.not_equal(before.column("stage").take(places), after.column("stage"))).as_py() or 0
+
+
 def summarise(
     config: CurriculumConfig,
-    captions: list[str],
+    pairs: Pairs,
     difficulty: Difficulty,
-    stages: "np.ndarray",
+    cutting: Cut,
     sequence: "np.ndarray",
     controls: dict[str, "np.ndarray"],
+    words: "np.ndarray",
 ) -> dict[str, Any]:
     """Return what each stage holds: exposure in samples and words, growth of the vocabulary, spread of difficulty.
 
     Args:
         config: of the order.
-        captions: by place of the order.
-        difficulty: by uid; `sequence` brings it to the places.
-        stages: (N,) by place.
+        pairs: sorted by uid, as are difficulty and stages; `sequence` brings them to the places.
+        difficulty: of the pairs.
+        cutting: their stages.
         sequence: see `arrange`.
         controls: permutations by name; their exposure in words is stated stage by stage.
+        words: (N,) of each pair's caption.
     """
     import numpy as np
 
-    tokens = np.array([len(caption.split()) for caption in captions])
-    value = difficulty.value[sequence]
-    known: set[str] = set()
+    stages, words, value = cutting.stages[sequence], words[sequence], difficulty.value[sequence]
+    growth, curve = vocabulary_growth(pairs.column("caption").take(sequence), stages)
+    declared = exposure(config, stages, words)
     entries = []
-    for number, name in enumerate(config.stages, start=1):
-        places = np.flatnonzero(stages == number)
-        entry = {"stage": number, "name": name, "samples": len(places), "words": int(tokens[places].sum())}
-        entry["difficulty"] = _spread(value[places])
-        entries.append(entry | new_words([captions[place] for place in places], known))
-    exposure = {
-        name: [int(tokens[permutation][stages == entry["stage"]].sum()) for entry in entries]
+    for shown, grown, limits in zip(declared["stages"], growth, cutting.limits, strict=True):
+        entry = {name: shown[name] for name in ("stage", "name", "samples", "words")}
+        spread = {"difficulty": _spread(value[stages == shown["stage"]]), "cut": limits}
+        entries.append(entry | spread | grown)
+    by_stage = {
+        name: np.bincount(stages - 1, weights=words[permutation]).astype(int).tolist()
         for name, permutation in controls.items()
     }
+    own = {name: path.name for name, path in config.own_signals.items()}  # a path would say where this machine keeps it
     return {
-        "config": config.model_dump(mode="json"),
-        "samples": len(captions),
-        "words": int(tokens.sum()),
-        "missing": difficulty.missing,
-        "missing_rule": "a sample without a value takes the middle rank of that signal",
+        "config": {**config.model_dump(mode="json"), "own_signals": own},
+        "samples": len(pairs),
+        "words": declared["words"],
+        "weights": difficulty.weights,
+        "absent": list(difficulty.absent),
+        "missing": {**difficulty.missing, **cutting.missing},
+        "missing_rule": MISSING_RULE[config.missing],
+        "cut": cutting.facts,
         "stages": entries,
-        "words_by_stage_in_controls": exposure,
+        "growth": curve,
+        "exposure": declared,
+        "words_by_stage_in_controls": by_stage,
     }
 
 
@@ -165,20 +153,6 @@ def _spread(values: "np.ndarray") -> dict[str, float]:
     import numpy as np
 
     return {"min": float(values.min()), "median": float(np.median(values)), "max": float(values.max())}
-
-
-def new_words(captions: list[str], known: set[str]) -> dict[str, Any]:
-    """Return the growth of the vocabulary in a stage; adds its words to those that are known."""
-    words = Counter(word for caption in captions for word in WORD.findall(caption.lower()))
-    new = sorted(words.keys() - known, key=lambda word: (-words[word], word))
-    known.update(new)
-    return {"new_words": len(new), "vocabulary": len(known), "frequent_new_words": new[:NEW_WORDS_SHOWN]}
-
-
-def _columns(config: CurriculumConfig) -> set[str]:
-    """Return the signals that an order reads."""
-    cut = {config.column} if config.by == "value" else set()
-    return {*config.difficulty, config.frequency, *cut}
 
 
 def _write_orders(
@@ -201,11 +175,20 @@ def _write_orders(
         write_table(folder / f"controls/{name}.parquet", table.set_column(0, "uid", uids))
 
 
-def _ontology(config: CurriculumConfig, run: Path, uids: "pa.Array", texts: "pa.Table") -> dict[str, Any]:
-    table = read_aligned(run / "signals/caption.parquet", uids, ["nouns", "head_noun"])
-    nouns = [
-        [*(listed or ()), *([head] if head else ())]
-        for listed, head in zip(table.column("nouns").to_pylist(), table.column("head_noun").to_pylist(), strict=True)
-    ]
-    categories = texts.column("category").to_pylist()
-    return build_ontology(uids.to_pylist(), categories, nouns, min_count=config.min_noun_count)
+def _write_signals(folder: Path, pairs: Pairs, difficulty: Difficulty, cutting: Cut) -> None:
+    """Write the values that decided, one row a pair, sorted by uid: signals, and ``cut``, by which it was staged."""
+    import numpy as np
+    import pyarrow as pa
+
+    columns = {"uid": pairs.column("uid")}
+    cut_by = cutting.value if cutting.value is not None else np.full(len(pairs), np.nan)
+    for name, values in {**difficulty.signals, "cut": cut_by}.items():
+        columns[name] = pa.array(values, from_pandas=True)
+    write_table(folder / "signals.parquet", pa.table(columns))
+
+
+def _write_ontology(config: CurriculumConfig, pairs: Pairs, out: Path) -> None:
+    uids, categories = (pairs.column(name).to_pylist() for name in ("uid", "category"))
+    tree = build_ontology(uids, [name or "" for name in categories], read_nouns(pairs), config.ontology)
+    # One line: it names every pair several times, and nobody reads that by eye.
+    files.write_bytes(out / ONTOLOGY, files.canonical_json(tree).encode())

@@ -15,7 +15,9 @@ from pipeline.errors import ConfigError, DataError
 from pipeline.index.config import IndexConfig
 from pipeline.index.vectors import SIDES, make_index, read_vectors
 from pipeline.measure.config import EmbedConfig
-from pipeline.tables import read_columns, write_table
+from pipeline.select.kept import FILE as KEPT
+from pipeline.select.kept import read_kept
+from pipeline.tables import write_table
 from pipeline.workspace import Counts
 
 if TYPE_CHECKING:
@@ -25,8 +27,7 @@ FORMAT = "essen-index/2"
 CATALOGUE = ("uid", "image_sha256", "caption", "lang", "corpus", "licence", "url")
 SAMPLES = "samples.parquet"
 # What an index is of: if one of these has changed, so has what it would have to say.
-MERGED = "selection/merged.parquet"
-DATA = ("signals/samples.parquet", "selection/split.parquet", MERGED)
+DATA = ("signals/samples.parquet", KEPT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,7 @@ def build_index(config: IndexConfig, encoders: EmbedConfig, run: Path, out: Path
 
     folder = out / "index"
     folder.mkdir(parents=True, exist_ok=True)
-    samples = _kept(run)
+    samples = read_kept(run, (*CATALOGUE, "split")).to_pydict()
     header: dict[str, Any] = {"format": FORMAT, "data": _data(run)}
     columns = {"image": samples["image_sha256"], "text": samples["caption"]}
     for side, source in (("image", encoders.image_folder), ("text", encoders.text_folder)):
@@ -152,22 +153,6 @@ def _checked_bytes(path: Path, header: dict[str, Any]) -> Any:
         if hashlib.sha256(data.data).hexdigest() == header["files"][path.name]:
             return data
     raise DataError(f"{path} is damaged; {_again(path.parent)}")
-
-
-def _kept(run: Path) -> dict[str, list[Any]]:
-    """Return the kept samples with their split, sorted by uid: those of the catalogue, and captions that live on.
-
-    The latter are captions of pictures that were dropped as duplicates, each now with the picture that stayed.
-    """
-    splits = read_columns(run / "selection/split.parquet", ["uid", "split"])
-    split = dict(zip(splits["uid"], splits["split"], strict=True))
-    catalogue = read_columns(run / "signals/samples.parquet", CATALOGUE)
-    rows = [(*row, split[row[0]]) for row in zip(*catalogue.values(), strict=True) if row[0] in split]
-    if (run / MERGED).is_file():
-        merged = read_columns(run / MERGED, (*CATALOGUE, "split"))
-        rows += [row for row in zip(*merged.values(), strict=True) if row[0] not in split]
-    rows.sort()
-    return {name: [row[place] for row in rows] for place, name in enumerate((*CATALOGUE, "split"))}
 
 
 def _data(run: Path) -> dict[str, str]:

@@ -1,12 +1,23 @@
 """Vectors in and out of FAISS: what may be indexed, which kind of index, and a search that returns rows alone."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from pipeline import files
 from pipeline.errors import ConfigError, DataError
 from pipeline.index.config import IndexConfig
+from pipeline.measure.vectors import (
+    CAPTIONS,
+    HEADER,
+    IMAGES,
+    Side,
+    is_unit,
+    layout_fault,
+    listed,
+    load_vectors,
+    way_out,
+)
 
 if TYPE_CHECKING:
     import faiss
@@ -14,23 +25,9 @@ if TYPE_CHECKING:
 
 EXACT = "Flat"
 NEIGHBOURS = 10  # recall is that of so many nearest
-SHOWN = 20  # samples named in a message
-UNIT = 1e-3  # how far a length may be from 1
-AGAIN = "remove {folder} and run the recipe again"
 
 
-class Side(NamedTuple):
-    """One side of the pairs: where its vectors lie, and how an error calls their things."""
-
-    vectors: str
-    names: str
-    things: str
-
-
-SIDES: Mapping[str, Side] = {
-    "image": Side("image.npy", "images.json", "pictures"),
-    "text": Side("text.npy", "captions.json", "captions"),
-}
+SIDES: Mapping[str, Side] = {"image": IMAGES, "text": CAPTIONS}
 
 
 def read_vectors(side: str, folder: Path, wanted: Mapping[str, str]) -> "tuple[list[str], np.ndarray]":
@@ -46,39 +43,19 @@ def read_vectors(side: str, folder: Path, wanted: Mapping[str, str]) -> "tuple[l
     """
     import numpy as np
 
-    place = SIDES[side]
-    again = AGAIN.format(folder=folder)
-    names = files.read_json(folder / place.names)
-    dim = files.read_json(folder / "header.json").get("dim")
-    try:
-        vectors = np.load(folder / place.vectors, allow_pickle=False)
-    except (OSError, ValueError):
-        raise DataError(f"{folder / place.vectors} is damaged; {again}") from None
-    if vectors.ndim != 2 or vectors.dtype != np.float32 or not vectors.flags.c_contiguous or vectors.shape[1] != dim:
-        kind = f"{vectors.dtype} of shape {vectors.shape}" + ("" if vectors.flags.c_contiguous else " by columns")
-        things = f"for {_listed(wanted.values())}"
-        raise DataError(
-            f"{folder / place.vectors} must hold float32 rows of {dim} features, not {kind}, {things}; {again}"
-        )
-    if len(vectors) != len(names):
-        raise DataError(f"{folder} holds {len(vectors)} vectors for {len(names)} {place.things}; {again}")
+    place, again = SIDES[side], way_out(folder)
+    names, vectors = load_vectors(place, folder)
+    if fault := layout_fault(vectors, files.read_json(folder / HEADER).get("dim")):
+        raise DataError(f"{folder / place.vectors}: {fault}; {_samples(wanted.values())} want them; {again}")
     rows = {name: row for row, name in enumerate(names)}
     if missing := [wanted[name] for name in sorted(wanted) if name not in rows]:
-        raise DataError(f"{folder} has no vector for {len(missing)} {place.things} of {_listed(missing)}; {again}")
+        raise DataError(f"{folder} has no vector for {len(missing)} {place.things} of {_samples(missing)}; {again}")
     order = sorted(wanted)
     chosen = vectors[[rows[name] for name in order]]
     if len(bad := np.flatnonzero(~is_unit(chosen))):
-        of = _listed([wanted[order[row]] for row in bad])
+        of = _samples([wanted[order[row]] for row in bad])
         raise DataError(f"{folder}: {len(bad)} vectors are not finite or not of unit length, of {of}; {again}")
     return order, chosen
-
-
-def is_unit(vectors: "np.ndarray") -> "np.ndarray":
-    """Return which of (N, dim) vectors are finite and of unit length."""
-    import numpy as np
-
-    with np.errstate(invalid="ignore", over="ignore"):
-        return np.abs(np.linalg.norm(vectors, axis=1) - 1) < UNIT
 
 
 def make_index(config: IndexConfig, vectors: "np.ndarray") -> "tuple[faiss.Index, dict[str, Any]]":
@@ -166,8 +143,6 @@ def vector_of(index: "faiss.Index", row: int) -> "np.ndarray":
     return np.asarray(index.reconstruct(row))
 
 
-def _listed(uids: Any) -> str:
+def _samples(uids: Collection[str]) -> str:
     """Return uids as text, the first of them where there are many."""
-    found: Sequence[str] = list(uids)
-    more = f" and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
-    return ("samples " if len(found) > 1 else "sample ") + ", ".join(found[:SHOWN]) + more
+    return f"{'samples' if len(uids) > 1 else 'sample'} {listed(list(uids))}"

@@ -1,7 +1,7 @@
 """Duplicates among the samples of a run: which pictures go, which captions live on, and the pairs for a later look.
 
 A picture that goes takes its samples with it. A caption of it that the picture in its place does not have yet becomes a
-further caption of that picture: ``merged.parquet`` says so, one row a caption, with the uid of the new pair.
+further caption of that picture, as a pair with a uid of its own; see `pipeline.select.kept`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,12 +12,10 @@ from typing import Any, NamedTuple
 from pipeline.sample import sample_uid
 from pipeline.select.config import DuplicateConfig
 from pipeline.select.duplicates import Partner, Scores, close_pairs, greedy_leader, reasons
+from pipeline.select.kept import Catalogue, Pair
 from pipeline.select.pictures import Gallery, Picture, read_gallery
 from pipeline.select.verdict import Drop
 from pipeline.tables import read_table, write_table
-
-Catalogue = Mapping[str, Sequence[Any]]  # columns of signals/samples.parquet
-CARRIED = ("lang", "group", "licence", "attribution", "url")  # of the sample whose caption lives on
 
 
 class Sample(NamedTuple):
@@ -36,13 +34,13 @@ class Deduplicated:
         drops: by uid.
         pictures: all that were compared.
         near: pairs of image hashes that are one picture by the rule.
-        merged: captions that live on with another picture: columns of ``merged.parquet``.
+        merged: pairs of a caption that lives on and the picture that stayed, sorted by uid.
     """
 
     drops: dict[str, Drop]
     pictures: Sequence[Picture]
     near: list[tuple[str, str]]
-    merged: dict[str, list[Any]]
+    merged: list[Pair]
 
 
 def deduplicate(
@@ -77,7 +75,7 @@ def deduplicate(
         drops=_drops(gallery, dropped, samples),
         pictures=gallery.pictures,
         near=[(names[a], names[b]) for a, b in found],
-        merged=_merged(config, catalogue, gallery, dropped, samples),
+        merged=_merged(gallery, dropped, samples) if config.merge_captions else [],
     )
 
 
@@ -98,27 +96,17 @@ def _stand_in(sample: Sample, stays: Sequence[Sample]) -> Sample:
     return min(stays, key=lambda other: (other.caption != sample.caption, other.uid))
 
 
-def _merged(
-    config: DuplicateConfig,
-    catalogue: Catalogue,
-    gallery: Gallery,
-    dropped: Mapping[int, Partner],
-    samples: Mapping[str, Sequence[Sample]],
-) -> dict[str, list[Any]]:
+def _merged(gallery: Gallery, dropped: Mapping[int, Partner], samples: Mapping[str, Sequence[Sample]]) -> list[Pair]:
     """Return the captions that live on, sorted by the uid of the new pair; of equal ones that of the smallest uid."""
-    columns = ("uid", "image_sha256", "caption", "from_uid", "partner", "corpus", *CARRIED)
-    rows: dict[str, list[Any]] = {}
+    pairs: dict[str, Pair] = {}
     gone = [(sample, partner) for row, partner in dropped.items() for sample in samples[gallery.pictures[row].sha256]]
-    for sample, partner in sorted(gone, key=lambda each: each[0].uid) if config.merge_captions else ():
+    for sample, partner in sorted(gone, key=lambda each: each[0].uid):
         image = gallery.pictures[partner.row].sha256
         stand_in = _stand_in(sample, samples[image])
-        uid = sample_uid(image, sample.caption)
-        if stand_in.caption != sample.caption and uid not in rows:
-            corpus = catalogue["corpus"][stand_in.row]
-            carried = [catalogue[name][sample.row] for name in CARRIED]
-            rows[uid] = [uid, image, sample.caption, sample.uid, stand_in.uid, corpus, *carried]
-    ordered = [rows[uid] for uid in sorted(rows)]
-    return {name: [values[place] for values in ordered] for place, name in enumerate(columns)}
+        if stand_in.caption != sample.caption:
+            uid = sample_uid(image, sample.caption)
+            pairs.setdefault(uid, Pair(uid, sample.row, stand_in.row))
+    return [pairs[uid] for uid in sorted(pairs)]
 
 
 def write_pairs(path: Path, gallery: Gallery, scores: Scores) -> None:

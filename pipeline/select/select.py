@@ -8,10 +8,11 @@ from typing import Any
 from pipeline import files
 from pipeline.acquire.raw import SUCCESS, raw_tables
 from pipeline.errors import DataError
-from pipeline.select.config import PRESETS, SelectConfig
+from pipeline.select.config import PRESETS, SelectConfig, SplitConfig
 from pipeline.select.contamination import contamination_drops
-from pipeline.select.deduplicate import deduplicate
+from pipeline.select.deduplicate import Deduplicated, deduplicate
 from pipeline.select.filters import filter_samples
+from pipeline.select.kept import FILE, Catalogue, Pair, kept_columns
 from pipeline.select.real_children import CorpusFacts
 from pipeline.select.safety import safety_drops
 from pipeline.select.split import TRAIN, Member, assign, check_leaks, components
@@ -19,7 +20,6 @@ from pipeline.select.verdict import Drop
 from pipeline.tables import read_columns, write_table
 from pipeline.workspace import Counts, check_funnel
 
-Catalogue = dict[str, list[Any]]  # columns of signals/samples.parquet
 MEMBER = ("uid", "corpus", "group", "caption", "image_sha256")  # what a split knows of a sample
 
 
@@ -32,7 +32,7 @@ def select(
     *,
     facts: Mapping[str, CorpusFacts] | None = None,
 ) -> Counts:
-    """Write ``selection/``: verdicts, rejected samples, stored pairs, merged captions, the split and the funnel.
+    """Write ``selection/``: what stays with its split, verdicts, rejected samples, stored pairs and the funnel.
 
     Args:
         corpora: names of the raw corpora, for the funnel's first step.
@@ -61,33 +61,49 @@ def select(
     found = deduplicate(config.duplicates, catalogue, set(remaining), run, embeddings, folder)
     drops |= found.drops
 
-    members = _members(catalogue, drops)
-    if not members:
+    kept = _kept(catalogue, drops, found)
+    if not kept["uid"]:
         raise DataError(f"nothing is left of {len(catalogue['uid'])} samples; see select.filters and select.preset")
-    further = [Member(*values) for values in zip(*(found.merged[name] for name in MEMBER), strict=True)]
-    component = components([*members, *further])
-    splits = assign(config.split, [*members, *further], component)
-    pixels = {picture.sha256: picture.pixel_sha256 for picture in found.pictures}
-    check_leaks([*members, *further], component, splits, pixels, found.near)
-    if TRAIN not in splits[: len(members)]:
-        raise DataError(f"no sample is left to train on; the {len(members)} that stayed are all held out")
-
-    sides = {"component": component, "split": splits}
-    kept = {name: values[: len(members)] for name, values in sides.items()}
-    write_table(folder / "split.parquet", {"uid": [member.uid for member in members], **kept})
-    merged = {name: values[len(members) :] for name, values in sides.items()}
-    write_table(folder / "merged.parquet", _typed({**found.merged, **merged}))
+    kept |= _sides(config.split, kept, found)
+    write_table(out / FILE, kept)
     _write_verdicts(folder, catalogue, drops)
     steps = funnel(run, corpora, catalogue["uid"], drops)
     files.write_json(folder / "funnel.json", {"steps": steps, "rules": filtered.rules})
     dropped = Counter(drop.reason for drop in drops.values())
     return {
         "in": len(catalogue["uid"]),
-        "kept": len(members),
+        "kept": len(catalogue["uid"]) - len(drops),
         "dropped": dict(sorted(dropped.items())),
-        "merged_captions": len(further),
+        "merged_captions": len(found.merged),
         **dict(sorted(Counter(kept["split"]).items())),
     }
+
+
+def _kept(catalogue: Catalogue, drops: Mapping[str, Drop], found: Deduplicated) -> dict[str, list[Any]]:
+    """Return what stays, sorted by uid: pairs as they were acquired, and captions that live on.
+
+    A caption that lives on can have the uid of a pair that a filter dropped; the decision stands.
+    """
+    measured = set(catalogue["uid"])
+    stay = [Pair(uid, row, row) for row, uid in enumerate(catalogue["uid"]) if uid not in drops]
+    further = [pair for pair in found.merged if pair.uid not in measured]
+    return kept_columns(catalogue, sorted(stay + further))
+
+
+def _sides(config: SplitConfig, kept: Mapping[str, list[Any]], found: Deduplicated) -> dict[str, list[Any]]:
+    """Return the columns ``component`` and ``split`` of the pairs that stay.
+
+    Raises:
+        DataError: the split leaks, or leaves nothing to train on.
+    """
+    members = [Member(*values) for values in zip(*(kept[name] for name in MEMBER), strict=True)]
+    component = components(members)
+    splits = assign(config, members, component)
+    pixels = {picture.sha256: picture.pixel_sha256 for picture in found.pictures}
+    check_leaks(members, component, splits, pixels, found.near)
+    if TRAIN not in splits:
+        raise DataError(f"no sample is left to train on; the {len(members)} that stayed are all held out")
+    return {"component": component, "split": splits}
 
 
 def funnel(run: Path, corpora: Sequence[str], uids: Sequence[str], drops: Mapping[str, Drop]) -> list[dict[str, Any]]:
@@ -126,13 +142,6 @@ def _acquired(folder: Path) -> list[str]:
     ]
 
 
-def _typed(columns: Mapping[str, Sequence[Any]]) -> Any:
-    """Return a table of texts, also where there are none."""
-    import pyarrow as pa
-
-    return pa.table({name: pa.array(values, type=pa.string()) for name, values in columns.items()})
-
-
 def _write_verdicts(folder: Path, catalogue: Catalogue, drops: Mapping[str, Drop]) -> None:
     """Write a verdict for every sample, and the rejected samples with their columns; pictures are not copied."""
     import pyarrow as pa
@@ -152,8 +161,3 @@ def _write_verdicts(folder: Path, catalogue: Catalogue, drops: Mapping[str, Drop
     table = {name: [values[row] for row in rejected] for name, values in catalogue.items()}
     table["reason"] = [verdicts[row].reason for row in rejected]
     write_table(folder / "rejected/samples.parquet", table)
-
-
-def _members(catalogue: Catalogue, drops: Mapping[str, Drop]) -> list[Member]:
-    columns = [catalogue[name] for name in MEMBER]
-    return [Member(*values) for values in zip(*columns, strict=True) if values[0] not in drops]

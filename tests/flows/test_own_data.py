@@ -4,76 +4,14 @@ import json
 from pathlib import Path
 
 import pytest
-from PIL import Image, ImageDraw
+from own_folder import essen, write_own_folder
+from PIL import Image
 from webdataset import WebDataset
-
-from flows.cli import main
-
-COLOURS = ("red", "green", "blue", "orange", "purple", "black")
-SHAPES = ("circle", "square", "triangle", "cross")
-
-CARD = """---
-name: shapes
-title: Shapes
-licence: CC0-1.0
-attribution: Drawn by the test
-language: en
-child_directed: true
-redistributable: true
-source: {engine: folder, path: pictures}
----
-Coloured shapes on white.
-"""
-RECIPE = """name: mine
-corpora:
-  - card: shapes.md
-select:
-  split: {validation: 0.1, test: 0.1}
-stage: {image_size: 32}
-"""
-
-
-def draw(path: Path, colour: str, shape: str, side: int) -> None:
-    picture = Image.new("RGB", (96, 96), "white")
-    pen = ImageDraw.Draw(picture)
-    low, high = 48 - side, 48 + side
-    if shape == "circle":
-        pen.ellipse((low, low, high, high), fill=colour)
-    elif shape == "square":
-        pen.rectangle((low, low, high, high), fill=colour)
-    elif shape == "triangle":
-        pen.polygon(((48, low), (low, high), (high, high)), fill=colour)
-    else:
-        pen.line((low, low, high, high), fill=colour, width=9)
-        pen.line((low, high, high, low), fill=colour, width=9)
-    picture.save(path)
 
 
 @pytest.fixture
 def own(tmp_path: Path) -> Path:
-    """A folder with a card, a recipe and captioned pictures."""
-    pictures = tmp_path / "pictures"
-    pictures.mkdir()
-    lines = []
-    for colour in COLOURS:
-        for shape in SHAPES:
-            for side in (20, 34):
-                name = f"{colour}-{shape}-{side}.png"
-                draw(pictures / name, colour, shape, side)
-                size = "small" if side == 20 else "big"
-                caption = f"a {size} {colour} {shape}"
-                lines.append({"file_name": name, "caption": caption, "group": f"{colour} {shape}"})
-    lines.append({"file_name": "missing.png", "caption": "not there"})
-    (pictures / "metadata.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    (tmp_path / "shapes.md").write_text(CARD)
-    (tmp_path / "mine.yaml").write_text(RECIPE)
-    return tmp_path
-
-
-def essen(*arguments: str | Path) -> int:
-    with pytest.raises(SystemExit) as ended:
-        main([str(argument) for argument in arguments])
-    return int(ended.value.code or 0)
+    return write_own_folder(tmp_path, further=[{"file_name": "missing.png", "caption": "not there"}])
 
 
 def test_a_folder_becomes_staged_shards_that_verify_and_can_be_searched(

@@ -2,34 +2,20 @@
 
 import base64
 import io
-import json
 import re
 import tarfile
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, ImageDraw
+from own_folder import essen, write_own_folder
+from PIL import Image
 
-from flows.cli import main
 from pipeline import files
 from pipeline.report.config import ReportConfig
 from pipeline.report.report import report
 from pipeline.tables import read_columns
 
-CARD = """---
-name: shapes
-title: Shapes
-licence: CC0-1.0
-attribution: Drawn by the test
-language: en
-child_directed: true
-imagery: drawings
-redistributable: true
-source: {engine: folder, path: pictures}
----
-Coloured shapes on white.
-"""
 RECIPE = """name: mine
 corpora:
   - card: shapes.md
@@ -42,8 +28,6 @@ stage: {image_size: 32}
 PLUGIN = """def scores(pictures):
     return [float(((p[..., 0] > 200) & (p[..., 1] < 60) & (p[..., 2] > 200)).mean()) for p in pictures]
 """
-COLOURS = ("red", "green", "blue", "orange", "brown", "black", "navy", "teal")
-SHAPES = ("circle", "square", "bar", "cross")
 
 
 def unsafe_picture() -> bytes:
@@ -55,43 +39,15 @@ def unsafe_picture() -> bytes:
     return out.getvalue()
 
 
-def drawn(colour: str, shape: str) -> Image.Image:
-    image = Image.new("RGB", (96, 96), "white")
-    pen = ImageDraw.Draw(image)
-    if shape == "circle":
-        pen.ellipse((10, 10, 80, 80), fill=colour)
-    elif shape == "square":
-        pen.rectangle((20, 20, 76, 76), fill=colour)
-    elif shape == "bar":
-        pen.rectangle((5, 40, 90, 56), fill=colour)
-    else:
-        pen.line((10, 10, 86, 86), fill=colour, width=11)
-        pen.line((10, 86, 86, 10), fill=colour, width=11)
-    return image
-
-
 @pytest.fixture
 def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    pictures = tmp_path / "pictures"
-    pictures.mkdir()
-    lines = []
-    for number, (colour, shape) in enumerate((c, s) for c in COLOURS for s in SHAPES):
-        drawn(colour, shape).save(pictures / f"{number}.png")
-        lines.append({"file_name": f"{number}.png", "caption": f"a {colour} {shape}", "group": f"{colour} {shape}"})
-    (pictures / "unsafe.png").write_bytes(unsafe_picture())
-    lines += [{"file_name": "unsafe.png", "caption": f"quiet words {n}", "group": f"q{n}"} for n in range(2)]
-    (pictures / "metadata.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    (tmp_path / "shapes.md").write_text(CARD)
-    (tmp_path / "mine.yaml").write_text(RECIPE)
-    (tmp_path / "magenta_content.py").write_text(PLUGIN)
-    monkeypatch.syspath_prepend(tmp_path)
-    return tmp_path
-
-
-def essen(*arguments: str | Path) -> int:
-    with pytest.raises(SystemExit) as ended:
-        main([str(argument) for argument in arguments])
-    return int(ended.value.code or 0)
+    """A folder with a picture that a classifier of one's own knows, under two harmless captions."""
+    further = [{"file_name": "unsafe.png", "caption": f"quiet words {n}", "group": f"q{n}"} for n in range(2)]
+    folder = write_own_folder(tmp_path, RECIPE, further)
+    (folder / "pictures/unsafe.png").write_bytes(unsafe_picture())
+    (folder / "magenta_content.py").write_text(PLUGIN)
+    monkeypatch.syspath_prepend(folder)
+    return folder
 
 
 def holds_any_of(content: bytes, data: bytes, size: int = 24) -> bool:

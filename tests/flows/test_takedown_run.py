@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from test_own_data import CARD, COLOURS, RECIPE, SHAPES, draw, essen
+from own_folder import COLOURS, RECIPE, SHAPES, essen, write_own_folder
 
 from pipeline.files import files_below, read_json, sha256_file
 from pipeline.shards.picture import staged_jpeg
@@ -32,21 +32,16 @@ evaluate: {resamples: 100}
 @pytest.fixture
 def own(tmp_path: Path) -> Path:
     """A recipe over 24 pictures of 12 shapes in two sizes; the first four have a second caption."""
-    pictures = tmp_path / "pictures"
-    pictures.mkdir()
-    lines = []
-    for number, (colour, shape) in enumerate((colour, shape) for colour in COLOURS[:3] for shape in SHAPES):
-        for size, side in (("small", 20), ("big", 34)):
-            name = f"{colour}-{shape}-{side}.png"
-            draw(pictures / name, colour, shape, side)
-            line = {"file_name": name, "group": f"{colour} {shape}"}
-            lines.append({**line, "caption": f"a {size} {colour} {shape}"})
-            if number < 2:
-                lines.append({**line, "caption": f"look at the {size} {colour} {shape}"})
-    (pictures / "metadata.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    (tmp_path / "shapes.md").write_text(CARD)
-    (tmp_path / "mine.yaml").write_text(RECIPE + TRAINING)
-    return tmp_path
+    again = [
+        {
+            "file_name": f"{COLOURS[0]}-{shape}-{side}.png",
+            "caption": f"look at the {size} {COLOURS[0]} {shape}",
+            "group": f"{COLOURS[0]} {shape}",
+        }
+        for shape in SHAPES[:2]
+        for size, side in (("small", 20), ("big", 34))
+    ]
+    return write_own_folder(tmp_path, RECIPE + TRAINING, again, colours=3)
 
 
 def run_all(own: Path, run: Path, until: str = "card") -> int:

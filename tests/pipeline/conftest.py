@@ -112,9 +112,11 @@ def make_run(run: Path) -> Path:
     write_table(run / "signals/image.parquet", {"uid": uid, "edge_density": clutter, "entropy": clutter[::-1]})
     split = {"pink": "test_names", "brown": "validation"}
     write_table(
-        run / "selection/split.parquet",
+        run / "selection/kept.parquet",
         {
-            "uid": uid,
+            **{name: [row[name] for row in samples] for name in samples[0]},
+            "caption_uid": uid,
+            "picture_uid": uid,
             "component": [row["group"] for row in samples],
             "split": [split.get(w[0], "train") for w in words],
         },

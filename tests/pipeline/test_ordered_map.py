@@ -40,6 +40,11 @@ def minus_one(value: int) -> int:
     return -1
 
 
+def sleep(seconds: int) -> int:
+    time.sleep(seconds)
+    return seconds
+
+
 def process(value: int) -> int:
     return os.getpid()
 
@@ -73,6 +78,15 @@ def test_no_more_items_are_taken_than_the_window():
     next(results)
     assert len(taken) <= 16 + 2
     results.close()
+
+
+def test_what_nobody_wants_any_more_ends_at_once():
+    """A process under way with an item of a minute, and one that is only starting."""
+    results = ordered_map(sleep, [0, *[60] * 20], workers=2, crashed=minus_one, window=4)
+    assert next(results) == 0
+    started = time.monotonic()
+    results.close()
+    assert time.monotonic() - started < 20
 
 
 def test_one_worker_stays_in_this_process_unless_there_are_limits():

@@ -18,7 +18,7 @@ from pipeline.files import files_below, read_json, sha256_bytes, sha256_file, wr
 from pipeline.remnants import remnants
 from pipeline.sample import sample_uid
 from pipeline.shards.verify import verify_run
-from pipeline.tables import read_columns
+from pipeline.tables import read_columns, write_table
 from pipeline.takedown import MARK, Targets, bury, finish, marked_models, resolve
 from pipeline.workspace import Step, Workspace
 
@@ -123,6 +123,24 @@ def test_a_uid_takes_one_caption_of_a_picture(run: Path, rows: list[RawRow]) -> 
     assert captions(run) == [f"caption number {n}" for n in (0, 2, 3, 4)] + ["another caption of one", "a copy of one"]
     assert captions(run, "second") == ["caption number 0"]
     assert len(stones) == 1 and set(json.loads(stones.lines()[0])) == {"uid", "row"}
+
+
+def test_the_uid_of_a_caption_that_lives_on_takes_the_pairs_that_it_came_from(run: Path) -> None:
+    """A copy of a picture was dropped; the shards hold its caption with the picture that stayed."""
+    columns = read_columns(run / "raw/first/00000.parquet")
+    stays, gone = uid_of(run, 0), uid_of(run, 1)
+    measured = {
+        "uid": [stays, gone],
+        "image_sha256": columns["sha256"][:2],
+        "caption": columns["caption"][:2],
+    }
+    write_table(run / "signals/samples.parquet", measured)
+    write_table(run / "selection/verdicts.parquet", {"uid": [stays, gone], "partner": ["", stays]})
+    merged = sample_uid(columns["sha256"][0], columns["caption"][1])
+    take(run, uid=(merged,))
+    assert captions(run) == [f"caption number {n}" for n in (0, 2, 3, 4)] + ["another caption of one", "a copy of one"]
+    with pytest.raises(ConfigError, match="holds nothing with the uid"):
+        take(run, uid=(merged[::-1],))
 
 
 @pytest.mark.parametrize("by", ["url", "sha256 of the picture", "sha256 at its source"])

@@ -1,3 +1,5 @@
+import itertools
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
@@ -42,8 +44,19 @@ def test_what_each_control_keeps(lengths: list[int], seed: int) -> None:
     assert not len(changed) or changed.max() <= width
 
 
+@given(sizes, st.integers(0, 20))
+def test_permuted_stages_are_whole_and_never_in_their_own_place(lengths: list[int], seed: int) -> None:
+    stages = stages_of(lengths)
+    permuted = control_permutations(stages, frequency_of(len(stages)), bins=3, seed=seed)["permuted"]
+    blocks = [stages[permuted[0]]] + [b for a, b in itertools.pairwise(stages[permuted]) if a != b]
+    assert sorted(blocks) == list(range(1, len(lengths) + 1))
+    assert len(lengths) == 1 or all(block != place for place, block in enumerate(blocks, start=1))
+    for block in blocks:
+        assert (np.diff(permuted[stages[permuted] == block]) == 1).all()
+
+
 def test_controls_depend_on_the_seed_alone() -> None:
-    stages = stages_of([40, 40, 40])
+    stages = stages_of([20] * 6)
     frequency = frequency_of(120)
     one = control_permutations(stages, frequency, bins=5, seed=1)
     again = control_permutations(stages, frequency, bins=5, seed=1)

@@ -49,7 +49,7 @@ def test_a_picture_file_finds_itself(indexed: Path, tmp_path: Path) -> None:
     best = search(indexed, image=picture_file(indexed, row, tmp_path), k=1)[0]
     for name in ("uid", "image_sha256", "caption", "lang", "corpus", "licence", "url"):
         assert getattr(best, name) == row[name]
-    split = read_columns(indexed / "selection/split.parquet")
+    split = read_columns(indexed / "selection/kept.parquet")
     assert best.split == split["split"][split["uid"].index(row["uid"])]
     assert best.score == pytest.approx(1, abs=1e-4)
 

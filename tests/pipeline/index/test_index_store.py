@@ -86,7 +86,7 @@ def test_the_header_says_what_it_is_of(indexed: Path) -> None:
         assert (about["dim"], about["rows"], about["factory"], about["normalised"]) == (dim, 160, "Flat", True)
         assert about["embeddings"]["encoder"]["encoder"] == encoder
         assert len(about["embeddings"]["encoder"]["weights_sha256"]) == 64
-    assert header["data"]["selection/split.parquet"] == files.sha256_file(indexed / "selection/split.parquet")
+    assert header["data"]["selection/kept.parquet"] == files.sha256_file(indexed / "selection/kept.parquet")
 
 
 def test_without_an_index_the_step_is_named(tmp_path: Path) -> None:
@@ -95,8 +95,8 @@ def test_without_an_index_the_step_is_named(tmp_path: Path) -> None:
 
 
 def test_another_selection_is_refused(own: Path) -> None:
-    split = read_columns(own / "selection/split.parquet")
-    write_table(own / "selection/split.parquet", {name: values[:-1] for name, values in split.items()})
+    split = read_columns(own / "selection/kept.parquet")
+    write_table(own / "selection/kept.parquet", {name: values[:-1] for name, values in split.items()})
     with pytest.raises(DataError, match="was built from another selection"):
         open_index(own)
 
@@ -175,15 +175,9 @@ def test_vectors_that_cannot_be_compared_are_refused_with_their_samples(
 
 def test_captions_that_live_on_are_indexed(own: Path, tmp_path: Path) -> None:
     """The caption of a dropped duplicate is found, with the picture that stayed."""
-    samples = read_columns(own / "signals/samples.parquet")
-    row = {name: [values[0]] for name, values in samples.items()}
-    merged = {
-        "uid": ["f" * 32],
-        "caption": [samples["caption"][5]],
-        "split": ["train"],
-        **{name: row[name] for name in ("image_sha256", "lang", "corpus", "licence", "url")},
-    }
-    write_table(own / "selection/merged.parquet", merged)
+    kept = read_columns(own / "selection/kept.parquet")
+    pair = {**{name: values[0] for name, values in kept.items()}, "uid": "f" * 32, "caption": kept["caption"][5]}
+    write_table(own / "selection/kept.parquet", {name: [*values, pair[name]] for name, values in kept.items()})
     with pytest.raises(DataError, match="another selection"):
         open_index(own)
     counts = build_index(IndexConfig(), ENCODERS, own, own)

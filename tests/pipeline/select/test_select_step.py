@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 from real_pictures import corpus, encoded, picture, row
 
@@ -19,7 +20,7 @@ from pipeline.select.config import DuplicateConfig, Rule, SafetyConfig, SelectCo
 from pipeline.select.real_children import CorpusFacts
 from pipeline.select.select import select
 from pipeline.shards.picture import decode_rgb
-from pipeline.tables import read_columns
+from pipeline.tables import read_columns, read_table
 from pipeline.workspace import check_funnel
 
 ENCODER = "efficientnet-lite0"
@@ -111,6 +112,12 @@ def captions(run: Path) -> dict[str, str]:
     return dict(zip(columns["uid"], columns["caption"], strict=True))
 
 
+def as_acquired(folder: Path) -> list[str]:
+    """The uids of the pairs that stay as they came, without captions that live on with another picture."""
+    kept = read_columns(folder / "kept.parquet", ["uid", "caption_uid"])
+    return [uid for uid, origin in zip(*kept.values(), strict=True) if uid == origin]
+
+
 def test_every_planted_fault_is_dropped_with_its_reason_and_nothing_else(run: Path, selected: Path) -> None:
     by_uid = captions(run)
     dropped = {by_uid[uid]: (v["step"], v["reason"]) for uid, v in verdicts(selected).items() if not v["kept"]}
@@ -138,19 +145,22 @@ def test_a_duplicate_names_a_kept_partner_and_how_close_it_is(selected: Path) ->
 
 
 def test_captions_of_merged_pictures_live_on_with_the_picture_that_stays(run: Path, selected: Path) -> None:
-    found, by_uid = verdicts(selected), captions(run)
-    image = dict(zip(*read_columns(run / "signals/samples.parquet", ["uid", "image_sha256"]).values(), strict=True))
-    merged = read_columns(selected / "merged.parquet")
+    found = verdicts(selected)
+    measured = read_columns(run / "signals/samples.parquet")
+    of = {uid: {name: measured[name][row] for name in measured} for row, uid in enumerate(measured["uid"])}
+    rows = {row["uid"]: row for row in read_table(selected / "kept.parquet").to_pylist()}
+    merged = [row for row in rows.values() if row["caption_uid"] != row["uid"]]
     gone = {uid for uid, verdict in found.items() if verdict["step"] == "duplicates"}
-    assert set(merged["from_uid"]) == gone and len(gone) == 2
-    for uid, picture_kept, caption, origin, partner in zip(
-        *(merged[name] for name in ("uid", "image_sha256", "caption", "from_uid", "partner")), strict=True
-    ):
-        assert uid == sample_uid(picture_kept, caption) and caption == by_uid[origin]
-        assert partner == found[origin]["partner"] and image[partner] == picture_kept
-    split = read_columns(selected / "split.parquet")
-    sides = dict(zip(split["uid"], split["split"], strict=True))
-    assert merged["split"] == [sides[partner] for partner in merged["partner"]]
+    assert {pair["caption_uid"] for pair in merged} == gone and len(gone) == 2
+    for pair in merged:
+        caption, picture = of[pair["caption_uid"]], of[pair["picture_uid"]]
+        assert pair["uid"] == sample_uid(pair["image_sha256"], pair["caption"])
+        assert pair["picture_uid"] == found[pair["caption_uid"]]["partner"]
+        assert pair["split"] == rows[pair["picture_uid"]]["split"]
+        for name in ("caption", "lang", "group", "licence_source"):
+            assert pair[name] == caption[name]
+        for name in ("image_sha256", "corpus", "url", "raw_shard", "raw_offset", "raw_size"):
+            assert pair[name] == picture[name]
 
 
 def test_the_funnel_goes_from_the_first_row_to_the_last_sample(run: Path, selected: Path) -> None:
@@ -161,14 +171,13 @@ def test_the_funnel_goes_from_the_first_row_to_the_last_sample(run: Path, select
     for before, after in itertools.pairwise(steps):
         check_funnel(after["step"], after)
         assert after["in"] == before["kept"]
-    assert steps[-1]["kept"] == len(read_columns(selected / "split.parquet")["uid"]) == 41
+    assert steps[-1]["kept"] == len(as_acquired(selected)) == 41
 
 
 def test_all_files_tell_the_same_story(run: Path, selected: Path) -> None:
     found = verdicts(selected)
-    split = read_columns(selected / "split.parquet")
-    assert split["uid"] == sorted(uid for uid, verdict in found.items() if verdict["kept"])
-    assert set(split["split"]) == {"train", "validation", "test_names"}
+    assert as_acquired(selected) == sorted(uid for uid, verdict in found.items() if verdict["kept"])
+    assert set(read_columns(selected / "kept.parquet")["split"]) == {"train", "validation", "test_names"}
     rejected = read_columns(selected / "rejected/samples.parquet")
     assert rejected["uid"] == sorted(uid for uid, verdict in found.items() if not verdict["kept"])
     assert rejected["reason"] == [found[uid]["reason"] for uid in rejected["uid"]]
@@ -179,11 +188,10 @@ def test_all_files_tell_the_same_story(run: Path, selected: Path) -> None:
 
 
 def test_no_group_stands_on_both_sides(run: Path, selected: Path) -> None:
-    group = dict(zip(*read_columns(run / "signals/samples.parquet", ["uid", "group"]).values(), strict=True))
-    split = read_columns(selected / "split.parquet")
+    split = read_columns(selected / "kept.parquet")
     sides: dict[str, set[str]] = {}
-    for uid, side in zip(split["uid"], split["split"], strict=True):
-        sides.setdefault(group[uid], set()).add(side)
+    for group, side in zip(split["group"], split["split"], strict=True):
+        sides.setdefault(group, set()).add(side)
     assert all(len(side) == 1 for side in sides.values())
     by_caption = {caption: uid for uid, caption in captions(run).items()}
     same_file = [by_caption["Here is a bear."], by_caption["Another sentence about the same file."]]
@@ -193,7 +201,7 @@ def test_no_group_stands_on_both_sides(run: Path, selected: Path) -> None:
 def test_the_same_bytes_again_and_for_rows_in_another_order(
     run: Path, selected: Path, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    names = ("verdicts.parquet", "split.parquet", "pairs.parquet", "merged.parquet", "funnel.json")
+    names = ("verdicts.parquet", "kept.parquet", "pairs.parquet", "funnel.json")
     select(CONFIG, CORPORA, ENCODER, run, tmp_path / "again")
     for name in (*names, "rejected/samples.parquet"):
         assert (tmp_path / "again/selection" / name).read_bytes() == (selected / name).read_bytes()
@@ -203,12 +211,17 @@ def test_the_same_bytes_again_and_for_rows_in_another_order(
         assert (tmp_path / "turned/selection" / name).read_bytes() == (selected / name).read_bytes()
 
 
-def test_a_new_threshold_needs_no_picture(run: Path, selected: Path, tmp_path: Path) -> None:
-    blind = shutil.copytree(run, tmp_path / "run", ignore=shutil.ignore_patterns("*.tar"))
+def test_a_stricter_rule_keeps_more(run: Path, tmp_path: Path) -> None:
     strict = CONFIG.model_copy(update={"duplicates": DuplicateConfig(cosine=1, hamming=0, difference=0, redrawn=False)})
-    counts = select(strict, CORPORA, ENCODER, blind, tmp_path)
+    counts = select(strict, CORPORA, ENCODER, run, tmp_path)
     assert counts["dropped"]["duplicate_pixels"] == 1
     assert "near_duplicate" not in counts["dropped"]
+
+
+def test_no_table_holds_a_small_copy_of_a_picture(run: Path, selected: Path) -> None:
+    """What safety drops would live on in it."""
+    for path in [*run.rglob("*.parquet"), *selected.rglob("*.parquet")]:
+        assert not {"binary", "large_binary"} & {str(kind) for kind in pq.read_schema(path).types}, path
 
 
 def test_an_unsafe_caption_stops_the_run_and_leaves_nothing_behind(run: Path, tmp_path: Path) -> None:
