@@ -14,7 +14,7 @@ from pydantic import Field
 from essen.config import EvaluateConfig, ModelConfig, TrainConfig
 from pipeline.acquire.card import Card, load_card
 from pipeline.acquire.options import AcquireOptions, CorpusOptions
-from pipeline.cards.config import PublishConfig
+from pipeline.cards.config import CardWords, PublishConfig
 from pipeline.config import Config, explain
 from pipeline.curriculum.config import CurriculumConfig
 from pipeline.errors import ConfigError
@@ -61,6 +61,7 @@ class Recipe(Config):
     index: IndexConfig = IndexConfig()
     curriculum: CurriculumConfig = CurriculumConfig()
     stage: StageConfig = StageConfig()
+    card: CardWords = CardWords()
     publish: PublishConfig = PublishConfig()
     model: ModelConfig = ModelConfig()
     train: TrainConfig = TrainConfig()
@@ -98,7 +99,7 @@ def load_recipe(path: Path, overrides: Iterable[str] = ()) -> Recipe:
     if not isinstance(values, dict):
         raise ConfigError(f"{path}: a recipe is a mapping of keys to values; see flows/recipes for examples")
     for override in overrides:
-        _override(values, override)
+        apply_override(values, override)
     try:
         recipe = Recipe.model_validate(values)
     except pydantic.ValidationError as error:
@@ -115,7 +116,12 @@ def recipe_text(recipe: Recipe) -> str:
     return yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
 
 
-def _override(values: dict[str, Any], override: str) -> None:
+def apply_override(values: dict[str, Any], override: str) -> None:
+    """Set the key of ``a.b=value`` in nested mappings, the value being YAML.
+
+    Raises:
+        ConfigError: it is not of that form.
+    """
     keys, equals, text = override.partition("=")
     if not equals or not keys:
         raise ConfigError(f"--set {override}: write it as key.subkey=value")

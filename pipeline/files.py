@@ -12,6 +12,8 @@ from typing import Any
 
 from pipeline.errors import ConfigError
 
+_canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
 
 def sha256_bytes(data: bytes) -> str:
     """Return the sha256 of the bytes, in hex."""
@@ -26,7 +28,7 @@ def sha256_file(path: Path) -> str:
 
 def canonical_json(value: Any) -> str:
     """Return the one JSON text of a value: sorted keys, no spaces, no NaN."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return _canonical.encode(value)
 
 
 def digest(value: Any) -> str:

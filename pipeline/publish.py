@@ -1,8 +1,8 @@
 """What of a run may be passed on, as a folder of its own: staged shards, their index, data card and credits.
 
-Shards hold one group of licences each, so they are copied as they are or left out as a whole; indexes, sizes, card,
-credits and manifest are written anew for what remains. Content comes first and the manifest last: a folder without a
-manifest is not published. Everything that touches the destination is in `Folder`.
+Shards hold one group of licences each, so they are copied as they are or left out as a whole; indexes, sizes, orders,
+subsets, ontology, card, credits and manifest are written anew for what remains. Content comes first and the manifest
+last: a folder without a manifest is not published. Everything that touches the destination is in `Folder`.
 """
 
 import shutil
@@ -147,9 +147,12 @@ def _finished(run: Path) -> tuple[dict[str, Any], CardConfig, "list[Card]"]:
     params = records["card"]["params"]
     try:
         sources = [Card(**values, path=run / "card") for values in params["cards"]]
-        return read_manifest(run / "stages"), CardConfig(**params["config"]), sources
+        config, manifest = CardConfig(**params["config"]), read_manifest(run / "stages")
     except (ValidationError, KeyError):
-        raise ConfigError(f"{run} was made by another version; run its recipe there again (essen run)") from None
+        manifest = {}
+    if "exposure" not in manifest:
+        raise ConfigError(f"{run} was made by another version; run its recipe there again (essen run)")
+    return manifest, config, sources
 
 
 def _counts(manifest: Mapping[str, Any], allowed: set[str]) -> Counts:
@@ -186,6 +189,7 @@ def _build(
         SafetyError: no training sample may be passed on.
     """
     from pipeline.cards.attribution import attribution_rows
+    from pipeline.shards.extras import write_extras
     from pipeline.shards.stage import write_manifest
     from pipeline.shards.write import file_entry
 
@@ -201,10 +205,13 @@ def _build(
         "evaluation": [entry for entry in sets if "split" in entry],
         "published": {**counts, "of": manifest["sha256"]},
     }
-    files.write_bytes(scratch / "README.md", _card(run, part, tables, uids, words).encode())
-    further = [file_entry(scratch / name) for name in ("ATTRIBUTION.csv", "README.md")]
+    described = _describe(run, scratch, part, tables, uids, words)
+    further = [file_entry(scratch / name) for name in ("ATTRIBUTION.csv", *described)]
+    own_uids = {entry["path"]: tables[entry["path"]].column("uid").to_pylist() for entry in stages}
+    further += write_extras(scratch, run / "stages/orders", run / "stages/ontology.json", own_uids)
     size, order = manifest["image"]["size"], manifest["order"]
-    write_manifest(scratch, size, order, stages, part["evaluation"], further=further, published=part["published"])
+    facts = {name: part[name] for name in ("exposure", "published")}
+    write_manifest(scratch, size, order, stages, part["evaluation"], further=further, **facts)
     shards = [(entry["path"], shard) for entry in sets for shard in entry["shards"]]
     items = [Item(f"{path}/{s['file']}", run / "stages" / path / s["file"], s["sha256"]) for path, s in shards]
     own = [path.relative_to(scratch).as_posix() for path in files.files_below(scratch)]
@@ -238,28 +245,25 @@ def _sets(run: Path, scratch: Path, allowed: set[str]) -> "tuple[list[dict[str, 
     return entries, tables
 
 
-def _card(
+def _describe(
     run: Path,
+    scratch: Path,
     manifest: dict[str, Any],
     tables: "Mapping[str, pa.Table]",
     uids: set[str],
     words: "tuple[CardConfig, Sequence[Card]]",
-) -> str:
-    """Return the data card of what is published."""
-    from pipeline.cards.datacard import card_text, gather, staged_rows
-    from pipeline.curriculum.order import new_words
+) -> list[str]:
+    """Write card, Croissant description and training script of what is published; return the files' names."""
+    from pipeline.cards.datacard import describe, staged_rows
+    from pipeline.cards.facts import gather
+    from pipeline.curriculum.exposure import growth_by_stage
 
     config, sources = words
     rows = [row for row in staged_rows(run) if row["uid"] in uids]
     used = {row["corpus"] for row in rows}
-    known: set[str] = set()
-    growth = [
-        {"stage": entry["stage"], **new_words(tables[entry["path"]].column("caption").to_pylist(), known)}
-        for entry in manifest["stages"]
-    ]
+    growth = growth_by_stage({entry["stage"]: tables[entry["path"]].column("caption") for entry in manifest["stages"]})
     present = [source for source in sources if source.name in used]
-    facts = gather(config, run, manifest, rows, present, growth=growth)
-    return card_text(facts, rows, present, folder="")
+    return describe(gather(config, run, manifest, rows, present, growth=growth), tables, scratch)
 
 
 def _deliver(items: Sequence[Item], target: Folder) -> None:

@@ -5,8 +5,11 @@ from pathlib import Path
 
 from pipeline import files
 from pipeline.errors import DataError
+from pipeline.shards.subset import subset_record
 from pipeline.tables import read_table
 from pipeline.takedown import Burial
+
+UID_DIGITS = 32  # the others are of pictures
 
 
 def check_remnants(run: Path, burial: Burial) -> None:
@@ -30,6 +33,8 @@ def _mentions(path: Path, hashes: Sequence[str]) -> bool:
     if path.suffix == ".parquet":
         return _table_mentions(path, hashes)
     data = path.read_bytes()
+    if path.suffix == ".npy" and any(subset_record(value) in data for value in hashes if len(value) == UID_DIGITS):
+        return True
     return any(value.encode() in data for value in hashes)
 
 

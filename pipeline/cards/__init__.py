@@ -1,1 +1,1 @@
-"""What a run has made, in the forms in which others look for it: a data card and a list of credits."""
+"""What a run has made, in the forms in which others look for it: data card, Croissant, credits, a training script."""

@@ -1,6 +1,7 @@
 """Staged shards by random access: the manifest, the index of each set, and any picture by its row.
 
-Nothing is decoded here and no state is kept but open files, so a reader can be handed to worker processes.
+Nothing is decoded here and no state is kept but open files, so threads can share a reader, and processes can
+be handed one.
 """
 
 import mmap
@@ -98,19 +99,24 @@ class ShardReader:
         return len(self._shard)
 
     def read(self, row: int) -> bytes:
-        """Return the encoded JPEG of a row.
+        """Return the encoded JPEG of a row; errors as in `view`."""
+        return bytes(self.view(row))
+
+    def view(self, row: int) -> memoryview:
+        """Return the encoded JPEG of a row as it lies in the shard; nothing is copied, and read when it is looked at.
 
         Raises:
             DataError: its shard is missing or shorter than the index says.
         """
         shard = int(self._shard[row])
         start, size = int(self._start[row]), int(self._size[row])
-        if shard not in self._maps:
-            self._maps[shard] = _map(self._paths[shard])
-        data = self._maps[shard][start : start + size]
-        if len(data) != size:
+        mapped = self._maps.get(shard)
+        if mapped is None:
+            mapped = self._maps[shard] = _map(self._paths[shard])
+        # Asked of the file each time: looking at what has been cut off since it was mapped would end the process.
+        if min(mapped.size(), len(mapped)) < start + size:
             raise DataError(f"{self._paths[shard]} ends before the picture at byte {start}; stage again")
-        return data
+        return memoryview(mapped)[start : start + size]
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_maps": {}}
@@ -166,7 +172,7 @@ def file_names(manifest: dict[str, Any]) -> list[str]:
     """Return the path of every file of a stages directory, relative to it; the manifest itself is the last."""
     names = [entry["file"] for entry in manifest.get("files", ())]
     for entry in (*manifest["stages"], *manifest["evaluation"]):
-        own = [*(shard["file"] for shard in entry["shards"]), entry["index"]["file"], "sizes.json"]
+        own = [*(shard["file"] for shard in entry["shards"]), entry["index"]["file"], "sizes.json", "index.json"]
         names += [f"{entry['path']}/{name}" for name in own]
     return [*names, "manifest.json"]
 
@@ -189,3 +195,7 @@ def _map(path: Path) -> mmap.mmap:
             return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     except FileNotFoundError:
         raise DataError(f"{path} is missing; stage again") from None
+    except ValueError:
+        raise DataError(f"{path} is empty; stage again") from None
+    except OSError as error:
+        raise DataError(f"{path} cannot be read ({error.strerror})") from None

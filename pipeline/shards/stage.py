@@ -15,7 +15,9 @@ from pipeline.errors import DataError
 from pipeline.licences import CLOSED, GROUPS, licence_group, strictest_group
 from pipeline.parallel import ordered_map
 from pipeline.sample import COLUMNS, Sample
+from pipeline.select.kept import read_kept
 from pipeline.shards.config import StageConfig
+from pipeline.shards.extras import write_extras
 from pipeline.shards.picture import PictureError, staged_jpeg
 from pipeline.shards.write import FORMAT, ShardGroup, StagedSample, file_entry, samples_by_group, write_shards
 from pipeline.tables import read_columns, read_table
@@ -35,7 +37,7 @@ class RawPicture(NamedTuple):
 
 
 def stage(config: StageConfig, run: Path, out: Path, *, closed: Collection[str] = (), workers: int = 2) -> Counts:
-    """Write ``stages/`` from ``curriculum/order.parquet``, ``selection/split.parquet`` and the raw shards of a run.
+    """Write ``stages/`` from ``curriculum/order.parquet``, ``selection/kept.parquet`` and the raw shards of a run.
 
     Args:
         config: decides the bytes.
@@ -47,17 +49,17 @@ def stage(config: StageConfig, run: Path, out: Path, *, closed: Collection[str] 
     Raises:
         DataError: order and split name different samples, or a raw picture is missing, changed or damaged.
     """
-    sets = _plan(run)
+    kept = {row["uid"]: row for row in read_kept(run).to_pylist()}
+    sets = _plan(run, kept)
     folder = out / "stages"
-    raw = {row["uid"]: row for row in read_table(run / "signals/samples.parquet").to_pylist()}
     group_of = licence_groups(run, closed)
     stages, evaluation = [], []
     for name, rows in sets.items():
         groups = []
         for licence in GROUPS:
-            own = [row for row in rows if group_of[_raw_row(run, raw, row["uid"])["image_sha256"]] == licence]
+            own = [row for row in rows if group_of[kept[row["uid"]]["image_sha256"]] == licence]
             if own:
-                groups.append(ShardGroup(_staged_samples(config, run, raw, own, workers), len(own), licence))
+                groups.append(ShardGroup(_staged_samples(config, run, kept, own, workers), len(own), licence))
         entry = write_shards(
             groups, folder / name, min_shards=config.min_shards, max_shard_bytes=config.max_shard_bytes
         )
@@ -65,12 +67,12 @@ def stage(config: StageConfig, run: Path, out: Path, *, closed: Collection[str] 
             stages.append({**_stage_entry(rows), "path": name, **entry})
         else:
             evaluation.append({"split": name.removeprefix("eval-"), "name": name, "path": name, **entry})
-    credit = attribution_csv(_credits(sets, raw, group_of))
+    credit = attribution_csv(_credits(sets, kept, group_of))
     files.write_bytes(folder / "ATTRIBUTION.csv", credit.encode())
+    further = [file_entry(folder / "ATTRIBUTION.csv"), *_extras(folder, run / "curriculum", sets)]
     order = files.sha256_file(run / "curriculum/order.parquet")
-    write_manifest(
-        folder, config.image_size, order, stages, evaluation, further=[file_entry(folder / "ATTRIBUTION.csv")]
-    )
+    exposure = _exposure(run / "curriculum/summary.json")
+    write_manifest(folder, config.image_size, order, stages, evaluation, further=further, exposure=exposure)
     total = sum(len(rows) for rows in sets.values())
     return {
         "in": total,
@@ -85,15 +87,27 @@ def stage(config: StageConfig, run: Path, out: Path, *, closed: Collection[str] 
 def licence_groups(run: Path, closed: Collection[str]) -> dict[str, str]:
     """Return the group of licences of every picture, by image hash: the strictest of all rows that show it.
 
+    A caption that came with another picture counts with its own row.
+
     Args:
         closed: corpora that may not be redistributed.
+
+    Raises:
+        DataError: a pair that stays was never measured.
     """
-    columns = ["image_sha256", "corpus", "licence"]
+    columns = ["uid", "image_sha256", "corpus", "licence"]
     found: dict[str, set[str]] = {}
+    of_row: dict[str, str] = {}
     for name in ("samples.parquet", "rejected.parquet"):
-        values = read_columns(run / "signals" / name, columns)
-        for image, corpus, licence in zip(*values.values(), strict=True):
-            found.setdefault(image, set()).add(CLOSED if corpus in closed else licence_group(licence))
+        for uid, image, corpus, licence in zip(*read_columns(run / "signals" / name, columns).values(), strict=True):
+            group = CLOSED if corpus in closed else licence_group(licence)
+            found.setdefault(image, set()).add(group)
+            of_row.setdefault(uid, group)
+    kept = read_kept(run, ["image_sha256", "caption_uid"]).to_pydict()
+    for image, origin in zip(*kept.values(), strict=True):
+        if origin not in of_row or image not in found:
+            raise DataError(f"{run / 'signals/samples.parquet'} has no sample {origin}; run select again")
+        found[image].add(of_row[origin])
     return {image: strictest_group(groups) for image, groups in found.items()}
 
 
@@ -166,15 +180,15 @@ def _encode(picture: RawPicture, size: int) -> bytes:
         raise DataError(f"{where} {error}; drop it in selection") from error
 
 
-def _plan(run: Path) -> dict[str, list[dict[str, Any]]]:
+def _plan(run: Path, kept: Mapping[str, dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
     """Return the rows of every set by its folder's name: stages in order, then evaluation sets by name.
 
     Raises:
         DataError: the order is not exactly the train split.
     """
     split: dict[str, list[str]] = {}
-    for row in read_table(run / "selection/split.parquet").to_pylist():
-        split.setdefault(row["split"], []).append(row["uid"])
+    for uid, row in kept.items():
+        split.setdefault(row["split"], []).append(uid)
     order = (
         read_table(run / "curriculum/order.parquet")
         .sort_by([("stage", "ascending"), ("rank", "ascending")])
@@ -182,7 +196,7 @@ def _plan(run: Path) -> dict[str, list[dict[str, Any]]]:
     )
     if sorted(row["uid"] for row in order) != sorted(split.pop("train", [])):
         raise DataError(
-            f"{run / 'curriculum/order.parquet'} does not hold exactly the train split of selection/split.parquet; "
+            f"{run / 'curriculum/order.parquet'} does not hold exactly the train split of selection/kept.parquet; "
             "run order again"
         )
     if not order:
@@ -197,17 +211,11 @@ def _plan(run: Path) -> dict[str, list[dict[str, Any]]]:
     return sets
 
 
-def _raw_row(run: Path, raw: Mapping[str, dict[str, Any]], uid: str) -> dict[str, Any]:
-    if uid not in raw:
-        raise DataError(f"{run / 'signals/samples.parquet'} has no sample {uid}; run measure again")
-    return raw[uid]
-
-
 def _staged_samples(
-    config: StageConfig, run: Path, raw: Mapping[str, dict[str, Any]], rows: list[dict[str, Any]], workers: int
+    config: StageConfig, run: Path, kept: Mapping[str, dict[str, Any]], rows: list[dict[str, Any]], workers: int
 ) -> Iterator[StagedSample]:
     """Yield the samples of some rows, each with its encoded picture."""
-    own = [raw[row["uid"]] for row in rows]
+    own = [kept[row["uid"]] for row in rows]
     pictures = [
         RawPicture(run / row["raw_shard"], row["raw_offset"], row["raw_size"], row["image_sha256"]) for row in own
     ]
@@ -216,17 +224,29 @@ def _staged_samples(
 
 
 def _credits(
-    sets: Mapping[str, list[dict[str, Any]]], raw: Mapping[str, dict[str, Any]], group_of: Mapping[str, str]
+    sets: Mapping[str, list[dict[str, Any]]], kept: Mapping[str, dict[str, Any]], group_of: Mapping[str, str]
 ) -> Iterator[dict[str, str]]:
     """Yield the rows of ``ATTRIBUTION.csv``, sorted by uid."""
     placed = {row["uid"]: name.removeprefix("eval-") for name, rows in sets.items() for row in rows}
     for uid in sorted(placed):
-        yield {**raw[uid], "licence_group": group_of[raw[uid]["image_sha256"]], "set": placed[uid]}
+        yield {**kept[uid], "licence_group": group_of[kept[uid]["image_sha256"]], "set": placed[uid]}
 
 
-def _staged(raw: dict[str, Any], row: dict[str, Any], image: bytes) -> StagedSample:
-    sample = Sample(**{name: raw[name] for name in COLUMNS})
+def _staged(known: dict[str, Any], row: dict[str, Any], image: bytes) -> StagedSample:
+    sample = Sample(**{name: known[name] for name in COLUMNS})
     return StagedSample(sample=sample, image=image, stage=row["stage"], rank=row["rank"], difficulty=row["difficulty"])
+
+
+def _extras(folder: Path, curriculum: Path, sets: Mapping[str, list[dict[str, Any]]]) -> list[dict[str, Any]]:
+    """Write what lies beside the sets; return the entries of these files."""
+    uids = {name: [row["uid"] for row in rows] for name, rows in sets.items() if rows[0]["stage"]}
+    return write_extras(folder, curriculum / "controls", curriculum / "ontology.json", uids)
+
+
+def _exposure(summary: Path) -> dict[str, Any]:
+    """Return what the curriculum declares of how its stages are shown; the numbers of it are those of the sets."""
+    declared = files.read_json(summary)["exposure"]
+    return {name: declared[name] for name in ("pool", "replay", "word_budget")}
 
 
 def _stage_entry(rows: list[dict[str, Any]]) -> dict[str, Any]:

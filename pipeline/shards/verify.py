@@ -5,23 +5,17 @@ nothing here trusts them: content is compared by sha256, then member by member w
 """
 
 import json
-import re
-import tarfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from pipeline import files
 from pipeline.errors import ConfigError, DataError
-from pipeline.licences import CLOSED, GROUPS, licence_group, strictest_group
-from pipeline.sample import COLUMNS
+from pipeline.licences import CLOSED
+from pipeline.shards.agreement import verify_agreement
+from pipeline.shards.contents import verify_content, verify_set
 from pipeline.shards.read import file_names, read_manifest
-from pipeline.shards.write import index_schema
-from pipeline.tables import read_table
 from pipeline.workspace import Workspace, check_funnel
-
-MEMBERS = ("jpg", "json", "txt")
-KEY = re.compile(r"([0-9a-f]{32})\.(jpg|json|txt)")
 
 
 def verify_stages(folder: Path) -> list[str]:
@@ -29,7 +23,8 @@ def verify_stages(folder: Path) -> list[str]:
 
     Checked: the manifest against its own digest; every index, shard and ``sizes.json`` against the manifest; files that
     are missing, extra or swapped; in each shard regular members only, adjacent and sorted, and equal to the index; no
-    uid twice in the whole directory; no licence in a shard whose name promises less restrictive ones. What has been
+    uid twice in the whole directory; no licence in a shard whose name promises less restrictive ones; and, where all
+    that is so, that ranks rise and that orders, subsets and ontology are of the samples that are there. What has been
     published is a stages directory too.
     """
     try:
@@ -37,15 +32,16 @@ def verify_stages(folder: Path) -> list[str]:
     except DataError as error:
         return [str(error)]
     entries = [*manifest["stages"], *manifest["evaluation"]]
+    by_hash = _names_by_hash(manifest)
     problems = list(_listing(folder, set(file_names(manifest))))
     for file in manifest.get("files", ()):
-        problems += _content(folder / file["file"], file, {})
+        problems += verify_content(folder / file["file"], file, by_hash)
     if "published" in manifest:
         problems += _published(folder, manifest["published"], entries)
     seen: dict[str, str] = {}
     for entry in entries:
-        problems += _verify_set(folder, entry, seen)
-    return problems
+        problems += verify_set(folder, entry, by_hash, seen)
+    return problems or verify_agreement(folder, manifest)
 
 
 def verify_run(run: Path) -> list[str]:
@@ -67,6 +63,14 @@ def verify_run(run: Path) -> list[str]:
     return problems
 
 
+def _names_by_hash(manifest: Mapping[str, Any]) -> dict[str, str]:
+    """Return the names of the files that the manifest holds a sha256 of."""
+    names = {file["sha256"]: file["file"] for file in manifest.get("files", ())}
+    for entry in (*manifest["stages"], *manifest["evaluation"]):
+        names |= {file["sha256"]: f"{entry['path']}/{file['file']}" for file in (entry["index"], *entry["shards"])}
+    return names
+
+
 def _listing(folder: Path, expected: set[str]) -> Iterator[str]:
     """Compare the files that are there with the files that the manifest names."""
     try:
@@ -76,63 +80,6 @@ def _listing(folder: Path, expected: set[str]) -> Iterator[str]:
         return
     yield from (f"{folder / name} is missing" for name in sorted(expected - found))
     yield from (f"{folder / name} is not named by the manifest" for name in sorted(found - expected))
-
-
-def _verify_set(folder: Path, entry: dict[str, Any], seen: dict[str, str]) -> list[str]:
-    """Check one set; `seen` gathers where each uid was found, through all sets."""
-    path = folder / entry["path"]
-    index = path / entry["index"]["file"]
-    by_hash = {shard["sha256"]: shard["file"] for shard in entry["shards"]}
-    problems = _content(index, entry["index"], {}) + _sizes(path / "sizes.json", entry["shards"])
-    sound = not problems and index.is_file()
-    rows = _index_rows(index) if sound else {}
-    if sound and sum(map(len, rows.values())) != entry["samples"]:
-        problems.append(f"{index} holds {sum(map(len, rows.values()))} rows, the manifest says {entry['samples']}")
-    for shard in entry["shards"]:
-        file = path / shard["file"]
-        damage = _content(file, shard, by_hash)
-        problems += damage
-        expected = rows.pop(shard["file"], []) if sound else None
-        if expected is not None and "licence" in shard:
-            problems += _licences(file, shard, expected)
-        if not damage and file.is_file():
-            problems += _verify_shard(file, shard, expected, seen)
-    problems += [f"{index} names the shard {name}, which the manifest does not" for name in rows]
-    return problems
-
-
-def _content(file: Path, entry: dict[str, Any], by_hash: dict[str, str]) -> list[str]:
-    """Compare a file with its sha256; a missing one has been listed before."""
-    if not file.is_file():
-        return []
-    found = files.sha256_file(file)
-    if found == entry["sha256"]:
-        return []
-    if found in by_hash:
-        return [f"{file} holds the content of {by_hash[found]}"]
-    size = file.stat().st_size
-    if size != entry["bytes"]:
-        return [f"{file} has {size} bytes instead of {entry['bytes']}"]
-    return [f"{file} is damaged: its sha256 is not the one in the manifest"]
-
-
-def _sizes(file: Path, shards: list[dict[str, Any]]) -> list[str]:
-    expected = {shard["file"]: shard["samples"] for shard in shards}
-    if file.is_file() and file.read_bytes() != files.pretty_json(expected).encode():
-        return [f"{file} does not agree with the manifest"]
-    return []
-
-
-def _licences(file: Path, shard: dict[str, Any], rows: list[dict[str, Any]]) -> list[str]:
-    """Compare the licences of a shard's samples with its group, and its group with its name."""
-    found = sorted({row["licence"] for row in rows})
-    group = shard["licence"]
-    if found != shard["licences"]:
-        return [f"{file} holds the licences {', '.join(found)}, the manifest says {', '.join(shard['licences'])}"]
-    if group not in GROUPS or re.fullmatch(rf"{GROUPS[group]}\d+\.tar", file.name) is None:
-        return [f"{file} has not the name of a shard of the licence group {group}"]
-    stricter = [name for name in found if strictest_group([licence_group(name), group]) != group]
-    return [f"{file} holds the licence {name}, which is no {group} one" for name in stricter]
 
 
 def _published(folder: Path, counts: dict[str, Any], entries: list[dict[str, Any]]) -> list[str]:
@@ -148,84 +95,6 @@ def _published(folder: Path, counts: dict[str, Any], entries: list[dict[str, Any
     if any(shard["licence"] == CLOSED for entry in entries for shard in entry["shards"]):
         problems.append(f"{folder / 'manifest.json'} names shards of a source that may not be redistributed")
     return problems
-
-
-def _index_rows(index: Path) -> dict[str, list[dict[str, Any]]]:
-    """Return the rows of an index by shard, in the order of their places."""
-    import pyarrow as pa
-
-    try:
-        table = read_table(index).sort_by([("shard", "ascending"), ("offset", "ascending")])
-    except (pa.ArrowException, OSError):
-        return {}
-    if table.schema != index_schema():
-        return {}
-    rows: dict[str, list[dict[str, Any]]] = {}
-    for row in table.to_pylist():
-        rows.setdefault(row["shard"], []).append(row)
-    return rows
-
-
-def _verify_shard(
-    file: Path, entry: dict[str, Any], rows: list[dict[str, Any]] | None, seen: dict[str, str]
-) -> list[str]:
-    """Check the members of a shard whose sha256 is right: it may have been written by another hand."""
-    try:
-        with tarfile.open(file) as tar:
-            members = tar.getmembers()
-            problems = _verify_members(file, members)
-            if problems:
-                return problems
-            uids = [member.name.partition(".")[0] for member in members[::3]]
-            problems += _duplicates(file, uids, seen)
-            if len(uids) != entry["samples"]:
-                problems.append(f"{file} holds {len(uids)} samples, the manifest says {entry['samples']}")
-            if rows is not None:
-                problems += _compare(file, tar, members, rows)
-            return problems
-    except (tarfile.TarError, EOFError) as error:
-        return [f"{file} cannot be read as a tar archive: {error}"]
-
-
-def _verify_members(file: Path, members: list[tarfile.TarInfo]) -> list[str]:
-    for position, member in enumerate(members):
-        match = KEY.fullmatch(member.name)
-        if match is None or not member.isreg() or member.issparse():
-            return [f"{file}: {member.name!r} is not a regular file named <uid>.jpg, <uid>.json or <uid>.txt"]
-        first = members[position - position % 3].name.partition(".")[0]
-        if (match[1], match[2]) != (first, MEMBERS[position % 3]):
-            return [f"{file}: the members of {match[1]} are not adjacent and sorted"]
-    if len(members) % 3:
-        return [f"{file}: the last sample is not whole"]
-    return []
-
-
-def _duplicates(file: Path, uids: list[str], seen: dict[str, str]) -> list[str]:
-    problems = []
-    for uid in uids:
-        if uid in seen:
-            problems.append(f"{file} holds {uid}, which is in {seen[uid]} already")
-        seen[uid] = str(file)
-    return problems
-
-
-def _compare(file: Path, tar: tarfile.TarFile, members: list[tarfile.TarInfo], rows: list[dict[str, Any]]) -> list[str]:
-    """Compare each sample's members with its row of the index, in the order of their places."""
-    if len(rows) != len(members) // 3:
-        return [f"{file} holds {len(members) // 3} samples, the index says {len(rows)}"]
-    for row, image, record, text in zip(rows, members[::3], members[1::3], members[2::3], strict=True):
-        if (f"{row['uid']}.jpg", row["offset"], row["size"]) != (image.name, image.offset_data, image.size):
-            return [f"{file}: {image.name} is not where the index says"]
-        expected = {name: row[name] for name in (*COLUMNS, "stage", "rank", "words")}
-        if _read(tar, record) != files.canonical_json(expected) or _read(tar, text) != row["caption"]:
-            return [f"{file}: the text of {row['uid']} is not that of the index"]
-    return []
-
-
-def _read(tar: tarfile.TarFile, member: tarfile.TarInfo) -> str:
-    file = tar.extractfile(member)
-    assert file is not None
-    return file.read().decode("utf-8", "replace")
 
 
 def _verify_record(run: Path, record: dict[str, Any], records: dict[str, dict[str, Any]]) -> Iterator[str]:

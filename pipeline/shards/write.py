@@ -1,7 +1,8 @@
-"""One folder of staged shards: WebDataset tars, their index and their sizes; bytes depend on the samples alone.
+"""One folder of staged shards: WebDataset tars, their indexes and their sizes; bytes depend on the samples alone.
 
 Members of a sample are adjacent and sorted: ``<uid>.jpg``, ``<uid>.json``, ``<uid>.txt``. ``index.parquet`` holds one
-row a sample with the place of its picture, ``sizes.json`` the number of samples a shard (open_clip's convention).
+row a sample with the place of its picture, ``sizes.json`` the number of samples a shard (open_clip's convention),
+``index.json`` the shards as ``wids`` reads them.
 
 A shard holds one group of licences only (`pipeline.licences.GROUPS`), and its name says which: ``00000.tar`` what may
 be passed on with credit at most, ``sa-00000.tar`` share-alike, ``nc-00000.tar`` non-commercial, and so on.
@@ -11,7 +12,9 @@ import re
 import tarfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from operator import attrgetter, itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -19,17 +22,20 @@ from pipeline import files
 from pipeline.errors import DataError
 from pipeline.licences import GROUPS, OPEN
 from pipeline.sample import COLUMNS, Sample
+from pipeline.shards.layout import MAX_SHARD_BYTES, MIN_SHARDS, shard_starts
+from pipeline.shards.wids import wids_index
 from pipeline.tables import write_table
-from pipeline.tar import add_member, new_tar
+from pipeline.tar import BLOCK, new_tar
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-MIN_SHARDS = 8
-MIN_SAMPLES_PER_SHARD = 16
-MAX_SHARD_BYTES = 256 * 2**20
 UID = re.compile(r"[0-9a-f]{32}")
 FORMAT = "essen-stages/1"  # of the manifest
+RECORD = (*COLUMNS, "words", "stage", "rank")  # what a sample's JSON says
+LICENCE, RANK = RECORD.index("licence"), RECORD.index("rank")
+_carried = attrgetter(*COLUMNS)
+Row = tuple[Any, ...]  # of the index, in the order of its columns
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,50 +96,54 @@ def write_shards(
         max_shard_bytes: upper limit of one tar, reached only where a single sample is larger.
 
     Returns:
-        The manifest's entry: ``samples``, ``words``, ``index`` (file, sha256, bytes) and ``shards`` (a list of the
-        same with ``samples``, the group ``licence`` and the SPDX expressions ``licences``).
+        The manifest's entry: ``samples``, ``words``, ``index`` and ``wids`` (file, sha256, bytes) and ``shards`` (a
+        list of the same with ``md5``, ``samples``, the group ``licence`` and the SPDX expressions ``licences``).
 
     Raises:
         DataError: there is no sample, a count is wrong, or a key repeats or cannot be a WebDataset key.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    rows: list[dict[str, Any]] = []
+    rows: list[Row] = []
     shards: list[dict[str, Any]] = []
-    seen: set[str] = set()
-    for group in groups:
-        prepared = map(_prepare, _checked(group, folder, seen))
-        for number, batch in enumerate(_deal(prepared, _boundaries(group.count, min_shards), max_shard_bytes)):
-            path = folder / f"{GROUPS[group.licence]}{number:05d}.tar"
-            written = list(_write_shard(batch, path))
+    with ThreadPoolExecutor(1) as disk:  # takes in one shard while the next is laid out
+        synced = []
+        for path, licence, batch in _batches(groups, folder, min_shards, max_shard_bytes):
+            written, entry = _write_shard(batch, path, licence)
+            synced.append(disk.submit(files.sync_file, path))
             rows += written
-            licences = sorted({row["licence"] for row in written})
-            shards.append({**file_entry(path), "samples": len(batch), "licence": group.licence, "licences": licences})
+            shards.append(entry)
+        for done in synced:
+            done.result()
     if not rows:
         raise DataError(f"{folder}: there is no sample to be written")
-    rows.sort(key=lambda row: int(row["rank"]))
+    rows.sort(key=itemgetter(RANK))
     return write_index(folder, index_table(rows), shards)
 
 
 def write_index(folder: Path, table: "pa.Table", shards: list[dict[str, Any]]) -> dict[str, Any]:
-    """Write ``index.parquet`` and ``sizes.json`` of a set of shards; return its entry in the manifest.
+    """Write ``index.parquet``, ``sizes.json`` and ``index.json`` of some shards; return their entry in the manifest.
 
     Args:
+        folder: its name is that of the set.
         table: with the columns of `index_schema`, in rank order.
         shards: their entries in the manifest.
     """
     write_table(folder / "index.parquet", table)
     files.write_json(folder / "sizes.json", {shard["file"]: shard["samples"] for shard in shards})
+    files.write_json(folder / "index.json", wids_index(folder.name, shards))
     return {
         "samples": table.num_rows,
         "words": sum(table.column("words").to_pylist()),
         "index": file_entry(folder / "index.parquet"),
+        "wids": file_entry(folder / "index.json"),
         "shards": shards,
     }
 
 
-def file_entry(path: Path) -> dict[str, Any]:
-    """Return a file's name, sha256 and length in bytes, as manifests hold them."""
-    return {"file": path.name, "sha256": files.sha256_file(path), "bytes": path.stat().st_size}
+def file_entry(path: Path, folder: Path | None = None) -> dict[str, Any]:
+    """Return a file's name (relative to `folder`), sha256 and length in bytes, as manifests hold them."""
+    name = path.relative_to(folder or path.parent).as_posix()
+    return {"file": name, "sha256": files.sha256_file(path), "bytes": path.stat().st_size}
 
 
 def samples_by_group(sets: Iterable[Mapping[str, Any]]) -> dict[str, int]:
@@ -161,37 +171,29 @@ def index_schema() -> "pa.Schema":
     return pa.schema([*((name, pa.string()) for name in COLUMNS), *typed.items()])
 
 
-def index_table(rows: list[dict[str, Any]]) -> "pa.Table":
-    """Return rows as a table with the columns and types of ``index.parquet``."""
+def index_table(rows: Sequence[Row]) -> "pa.Table":
+    """Return at least one row as a table with the columns and types of ``index.parquet``."""
     import pyarrow as pa
 
-    return pa.Table.from_pylist(rows, schema=index_schema())
+    schema = index_schema()
+    columns = zip(*rows, strict=True)
+    return pa.table([pa.array(values, kind) for values, kind in zip(columns, schema.types, strict=True)], schema=schema)
 
 
 class _Prepared(NamedTuple):
     """A sample with its row of the index (without its place) and its members of the tar."""
 
-    row: dict[str, Any]
+    row: Row
     members: tuple[tuple[str, bytes], ...]
 
 
 def _prepare(staged: StagedSample) -> _Prepared:
     """Lay out a sample. Its JSON has the same keys and types in every set, as typed readers need."""
-    uid = staged.sample.uid
-    record: dict[str, Any] = {name: getattr(staged.sample, name) for name in COLUMNS}
-    record |= {"stage": staged.stage, "rank": staged.rank, "words": staged.words}
-    members = (
-        (f"{uid}.jpg", staged.image),
-        (f"{uid}.json", files.canonical_json(record).encode()),
-        (f"{uid}.txt", staged.sample.caption.encode()),
-    )
-    return _Prepared({**record, "difficulty": staged.difficulty}, members)
-
-
-def _boundaries(count: int, min_shards: int) -> set[int]:
-    """Return the positions at which a new shard starts for its number of samples."""
-    shards = max(1, min(min_shards, count // MIN_SAMPLES_PER_SHARD))
-    return {count * shard // shards for shard in range(1, shards)}
+    uid, caption = staged.sample.uid, staged.sample.caption
+    row = (*_carried(staged.sample), staged.words, staged.stage, staged.rank)
+    record = files.canonical_json(dict(zip(RECORD, row, strict=True)))
+    members = ((f"{uid}.jpg", staged.image), (f"{uid}.json", record.encode()), (f"{uid}.txt", caption.encode()))
+    return _Prepared((*row, staged.difficulty), members)
 
 
 def _checked(group: ShardGroup, folder: Path, seen: set[str]) -> Iterator[StagedSample]:
@@ -209,12 +211,23 @@ def _checked(group: ShardGroup, folder: Path, seen: set[str]) -> Iterator[Staged
         raise DataError(f"{folder}: {len(seen) - before} samples came to be written, {group.count} were announced")
 
 
+def _batches(
+    groups: Iterable[ShardGroup], folder: Path, min_shards: int, max_bytes: int
+) -> Iterator[tuple[Path, str, list[_Prepared]]]:
+    """Yield place, group of licences and samples of one shard after the other."""
+    seen: set[str] = set()
+    for group in groups:
+        prepared = map(_prepare, _checked(group, folder, seen))
+        for number, batch in enumerate(_deal(prepared, shard_starts(group.count, min_shards), max_bytes)):
+            yield folder / f"{GROUPS[group.licence]}{number:05d}.tar", group.licence, batch
+
+
 def _deal(samples: Iterable[_Prepared], boundaries: set[int], max_bytes: int) -> Iterator[list[_Prepared]]:
     """Yield the samples of one shard after the other."""
     batch: list[_Prepared] = []
     size = tarfile.RECORDSIZE  # the archive's end
     for position, prepared in enumerate(samples):
-        weight = sum(tarfile.BLOCKSIZE * (2 + len(data) // tarfile.BLOCKSIZE) for _, data in prepared.members)
+        weight = sum(BLOCK * (2 + len(data) // BLOCK) for _, data in prepared.members)
         if batch and (position in boundaries or size + weight > max_bytes):
             yield batch
             batch, size = [], tarfile.RECORDSIZE
@@ -224,9 +237,16 @@ def _deal(samples: Iterable[_Prepared], boundaries: set[int], max_bytes: int) ->
         yield batch
 
 
-def _write_shard(batch: list[_Prepared], path: Path) -> Iterator[dict[str, Any]]:
-    """Write one tar; yield its rows of the index."""
+def _write_shard(batch: list[_Prepared], path: Path, licence: str) -> tuple[list[Row], dict[str, Any]]:
+    """Write one tar; return its rows of the index, and its entry in the manifest."""
     with new_tar(path) as tar:
-        for row, members in batch:
-            offset, *_ = [add_member(tar, name, data) for name, data in members]
-            yield {**row, "shard": path.name, "offset": offset, "size": len(members[0][1])}
+        rows = [(*row, path.name, tar.add(*members), len(members[0][1])) for row, members in batch]
+    return rows, {
+        "file": path.name,
+        "sha256": tar.sha256.hexdigest(),
+        "md5": tar.md5.hexdigest(),
+        "bytes": tar.size,
+        "samples": len(batch),
+        "licence": licence,
+        "licences": sorted({row[LICENCE] for row in rows}),
+    }

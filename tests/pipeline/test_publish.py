@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 
 import pytest
+from run_tables import write_samples
 
 from pipeline.acquire.card import Card
 from pipeline.cards.config import CardConfig, PublishConfig
@@ -108,7 +109,7 @@ def mixed(small_run: Path, tmp_path: Path) -> tuple[Path, dict[str, str]]:
             copy = {name: values[place] for name, values in rows.items()} | {"licence": group.split()[1]}
             for name, value in copy.items():
                 rejected[name].append(value)
-    write_table(run / "signals/samples.parquet", rows)
+    write_samples(run, rows)
     write_table(run / "signals/rejected.parquet", rejected)
     do_stage(run)
     return run, groups

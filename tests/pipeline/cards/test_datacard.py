@@ -7,14 +7,16 @@ from typing import Any
 
 import pytest
 import yaml
+from run_tables import write_samples
 
 from pipeline.acquire.net.config import NetConfig
 from pipeline.acquire.sources import UrlListSource
 from pipeline.cards.attribution import inert
 from pipeline.cards.config import CardConfig
 from pipeline.cards.datacard import write_cards
+from pipeline.cards.facts import exposure
 from pipeline.files import read_json, write_json
-from pipeline.tables import read_columns, write_table
+from pipeline.tables import read_columns
 
 
 @dataclass(frozen=True)
@@ -140,7 +142,7 @@ def test_what_may_not_be_passed_on_is_said(small_run: Path, tmp_path: Path) -> N
     run = with_records(small_run, tmp_path / "run")
     rows = read_columns(run / "signals/samples.parquet")
     rows["licence"][0] = "CC-BY-NC-4.0"
-    write_table(run / "signals/samples.parquet", rows)
+    write_samples(run, rows)
     closed = (SOURCES[0], Corpus("lines", redistributable=False))
     counts = write_cards(CardConfig(), run, tmp_path, sources=closed)
     _, body = parts(tmp_path / "card/README.md")
@@ -208,3 +210,44 @@ def test_what_was_done_about_personal_data_is_said_with_its_numbers(
     assert "Found: child 2, e mail 1,300." in section
     assert words in section
     assert "Photographs of real children were left out as far as" in section
+
+
+def test_exposure_is_that_of_the_manifest(small_run: Path, tmp_path: Path) -> None:
+    write_cards(CardConfig(), with_records(small_run, tmp_path / "run"), tmp_path, sources=SOURCES)
+    _, body = parts(tmp_path / "card/README.md")
+    manifest = read_json(small_run / "stages/manifest.json")
+    rows = [[int(cell) for cell in row] for row in table(body, "### Exposure")]
+    assert [row[1:3] for row in rows] == [[entry["samples"], entry["words"]] for entry in manifest["stages"]]
+    assert rows[-1][3:] == [sum(row[1] for row in rows), sum(row[2] for row in rows)]
+    replay = manifest["exposure"]["replay"]
+    assert f"of what is seen in it, {100 * replay:.0f} % is replayed from the stages before. Word budget: none." in body
+
+
+def test_a_cumulative_pool_holds_the_stages_before() -> None:
+    stages = [{"stage": 1, "samples": 3, "words": 5}, {"stage": 2, "samples": 4, "words": 20}]
+    rows = exposure({"exposure": {"pool": "cumulative", "replay": 0.0, "word_budget": 100}, "stages": stages})
+    assert [(row["pool_samples"], row["pool_words"]) for row in rows] == [(3, 5), (7, 25)]
+    assert [(row["samples_so_far"], row["words_so_far"]) for row in rows] == [(3, 5), (7, 25)]
+
+
+def test_steps_before_selection_stand_in_the_funnel_once(small_run: Path, tmp_path: Path) -> None:
+    run = with_records(small_run, tmp_path / "run")
+    whole = {"step": "acquire", "in": 166, "kept": 160, "dropped": {"flag": 4, "too_small": 2}}
+    steps = read_json(run / "selection/funnel.json")["steps"]
+    write_json(run / "selection/funnel.json", {"steps": [whole, *steps]})
+    write_cards(CardConfig(), run, tmp_path, sources=SOURCES)
+    _, body = parts(tmp_path / "card/README.md")
+    assert [row[0] for row in table(body, "### Processing")] == [
+        "acquire-lines",
+        "acquire-shapes",
+        "length",
+        "duplicates",
+    ]
+
+
+def test_words_of_the_publisher_are_shown(small_run: Path, tmp_path: Path) -> None:
+    words = CardConfig(contact="<them> at example.org", citation="Cite ``` this")
+    write_cards(words, with_records(small_run, tmp_path / "run"), tmp_path)
+    _, body = parts(tmp_path / "card/README.md")
+    assert "Ask &lt;them&gt; at example.org." in body
+    assert "```text\nCite ~~~ this\n```" in body

@@ -4,9 +4,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from run_tables import write_samples
 
 from pipeline.errors import DataError
 from pipeline.files import files_below, read_json
+from pipeline.sample import sample_uid
 from pipeline.shards.config import StageConfig
 from pipeline.shards.read import open_stages
 from pipeline.shards.stage import stage
@@ -27,13 +29,13 @@ def test_bytes_depend_on_neither_workers_nor_directory_nor_run(
     stage(StageConfig(image_size=32), other, tmp_path / "two", workers=2)
     stage(StageConfig(image_size=32), small_run, tmp_path / "one", workers=1)
     expected = tree(small_run / "stages")
-    assert len(expected) == 20
+    assert len(expected) == 35
     assert tree(tmp_path / "two/stages") == expected
     assert tree(tmp_path / "one/stages") == expected
 
 
 def test_every_kept_sample_is_staged_once_in_its_set(small_run: Path) -> None:
-    split = read_columns(small_run / "selection/split.parquet")
+    split = read_columns(small_run / "selection/kept.parquet")
     order = read_columns(small_run / "curriculum/order.parquet")
     stages = open_stages(small_run / "stages")
     found = [uid for part in stages.stages for uid in part.column("uid")]
@@ -73,7 +75,7 @@ def corrupt_picture(run: Path, uid: str, *, keep_hash: bool) -> Path:
     tar.write_bytes(data)
     if keep_hash:
         rows["image_sha256"][place] = hashlib.sha256(data[offset : offset + size]).hexdigest()
-        write_table(run / "signals/samples.parquet", rows)
+        write_samples(run, rows)
     return tar
 
 
@@ -106,3 +108,29 @@ def test_an_order_of_other_samples_is_refused(small_run: Path, tmp_path: Path) -
     write_table(run / "curriculum/order.parquet", {name: values[1:] for name, values in order.items()})
     with pytest.raises(DataError, match="run order again"):
         stage(StageConfig(image_size=16), run, tmp_path, workers=1)
+
+
+def test_a_caption_that_lives_on_is_staged_with_the_picture_that_stayed(small_run: Path, tmp_path: Path) -> None:
+    """And the picture goes to the shards of the strictest licence, of the caption's own source too."""
+    run = copied(small_run, tmp_path)
+    kept = read_columns(run / "selection/kept.parquet")
+    order = read_columns(run / "curriculum/order.parquet")
+    samples = read_columns(run / "signals/samples.parquet")
+    here, there = (kept["uid"].index(uid) for uid in order["uid"][:2])
+    row = {name: values[here] for name, values in kept.items()}
+    caption = {name: kept[name][there] for name in ("caption", "caption_uid")}
+    pair = {
+        **row,
+        **caption,
+        "uid": sample_uid(row["image_sha256"], caption["caption"]),
+        "attribution": "A; caption: B",
+    }
+    write_table(run / "selection/kept.parquet", {name: [*values, pair[name]] for name, values in kept.items()})
+    last = {name: values[-1] for name, values in order.items()} | {"uid": pair["uid"], "rank": len(order["uid"])}
+    write_table(run / "curriculum/order.parquet", {name: [*values, last[name]] for name, values in order.items()})
+    samples["licence"][samples["uid"].index(caption["caption_uid"])] = "CC-BY-SA-4.0"
+    write_table(run / "signals/samples.parquet", samples)
+    stage(StageConfig(image_size=16), run, tmp_path, workers=1)
+    staged = {row["uid"]: row for part in open_stages(tmp_path / "stages").stages for row in part.table.to_pylist()}
+    assert (staged[pair["uid"]]["caption"], staged[pair["uid"]]["attribution"]) == (pair["caption"], "A; caption: B")
+    assert staged[pair["uid"]]["shard"].startswith("sa-") and staged[pair["picture_uid"]]["shard"].startswith("sa-")
