@@ -1,4 +1,4 @@
-"""Training batches: which rows, which pictures changed how, which captions; a pure function of (seed, step)."""
+"""Training batches: which rows, which pictures changed how, which captions; a pure function of (seed, state, step)."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,11 +10,15 @@ from torch import Tensor
 from essen.augment import augment
 from essen.config import ModelConfig, TrainConfig
 from essen.data import Pairs, Pictures, read_pairs
+from essen.model import Essen
 from essen.objectives.combine import Batch
 from essen.randomness import AUGMENT, generator_for
-from essen.sampling.random import Sampler
-from essen.sampling.staged import build_sampler
-from essen.tokenizer import CaptionTokenizer, train_tokenizer
+from essen.sampling.build import build_sampler
+from essen.sampling.feedback import Reference, learner_logits, read_reference
+from essen.sampling.orders import hold_out, read_columns_of, read_ontology
+from essen.sampling.sampler import Logits, Question, Rows, Sampler
+from essen.tokenizer import CaptionTokenizer, make_tokenizer
+from pipeline import files
 from pipeline.shards.read import open_stages
 
 
@@ -24,62 +28,103 @@ class TrainingData:
 
     Attributes:
         digest: of the stages, see `pipeline.shards.read.Stages`.
+        pairs: of all stages.
+        trained: how many of them may be trained on; the others only ever answer the sampler's questions.
         ids, mask, words: (captions, L) of the different captions, row `pairs.caption_of`.
+        reference: the model beside which learnability is judged, and `reference_sha256` its weights; else None.
     """
 
     digest: str
     pairs: Pairs
+    trained: int
     pictures: Pictures
     tokenizer: CaptionTokenizer
     ids: Tensor
     mask: Tensor
     words: Tensor
     sampler: Sampler
+    reference: Reference | None
+    reference_sha256: str | None
+
+    def encoded(self, captions: Rows) -> tuple[Tensor, Tensor, Tensor]:
+        """Return `ids`, `mask` and `words` (n, L) of some of the different captions (n,), cut to the longest."""
+        chosen = torch.from_numpy(captions)
+        length = int(self.mask[chosen].sum(1).max())
+        return self.ids[chosen, :length], self.mask[chosen, :length], self.words[chosen, :length]
 
 
-def open_training_data(model_config: ModelConfig, train_config: TrainConfig, stages: Path) -> TrainingData:
-    """Open all stages, learn the tokenizer from their captions, and prepare the sampler.
+def open_training_data(
+    model_config: ModelConfig, train_config: TrainConfig, stages: Path, *, bf16: bool = False
+) -> TrainingData:
+    """Open all stages, learn the tokenizer from their captions, and prepare the sampler and what it needs.
 
     Raises:
-        DataError, StagesError: the stages are missing, damaged or empty.
+        DataError, StagesError: the stages are missing, damaged, empty, or lack what the sampler needs.
+        EssenError: the reference model is missing or damaged.
     """
     opened = open_stages(stages)
     pairs = read_pairs(opened.stages)
-    tokenizer = train_tokenizer(pairs.captions, model_config.text.vocab_size)
+    sampling = train_config.sampling
+    tokenizer = make_tokenizer(model_config.text, pairs.captions)
     _, first = np.unique(pairs.caption_of, return_index=True)
     ids, mask, words = tokenizer.encode_words([pairs.captions[row] for row in first], model_config.text.max_length)
+    columns = read_columns_of(opened, pairs, sampling.order)
+    rows, held_out = hold_out(columns, sampling.held_out_share, train_config.seed, sampling.sources)
+    pictures = Pictures(opened.stages, model_config.image_size, memory=train_config.image_memory)
+    reference = None
+    if sampling.kind == "learnability":
+        reference = Path(sampling.learnability.reference)
     return TrainingData(
         digest=opened.digest,
         pairs=pairs,
-        pictures=Pictures(opened.stages, model_config.image_size, memory=train_config.image_memory),
+        trained=len(rows),
+        pictures=pictures,
         tokenizer=tokenizer,
         ids=ids,
         mask=mask,
         words=words,
         sampler=build_sampler(
-            train_config.sampling,
-            pairs.stages,
-            pairs.caption_of,
+            sampling,
+            columns,
+            rows,
+            held_out,
             batch_size=train_config.batch_size,
             steps=train_config.steps,
             seed=train_config.seed,
+            exposure=opened.manifest.get("exposure"),
+            ontology=read_ontology(opened) if sampling.kind == "tonics" else None,
         ),
+        reference=read_reference(reference, pairs, pictures, bf16=bf16) if reference else None,
+        reference_sha256=files.sha256_file(reference / "model.safetensors") if reference else None,
     )
 
 
-def make_batch(data: TrainingData, config: TrainConfig, step: int) -> Batch:
-    """Return the batch of a step."""
-    rows = data.sampler.batch(step)
+def make_batch(data: TrainingData, config: TrainConfig, rows: Rows, step: int) -> Batch:
+    """Return some rows (B,) as the batch of a step."""
     pixels = augment(data.pictures.load(rows), config.augment, generator_for(config.seed, step, AUGMENT))
     captions, caption = np.unique(data.pairs.caption_of[rows], return_inverse=True)
-    chosen = torch.from_numpy(captions)
-    length = int(data.mask[chosen].sum(1).max())
+    ids, mask, words = data.encoded(captions)
     return Batch(
         pixels=pixels,
-        ids=data.ids[chosen, :length],
-        mask=data.mask[chosen, :length],
-        words=data.words[chosen, :length],
+        ids=ids,
+        mask=mask,
+        words=words,
         caption=torch.from_numpy(caption),
         caption_of=torch.from_numpy(data.pairs.caption_of[rows]),
         image_of=torch.from_numpy(data.pairs.image_of[rows]),
     )
+
+
+def answer(data: TrainingData, model: Essen, question: Question, *, bf16: bool) -> Logits:
+    """Return what a model says to a sampler's question, (n, n) logits; the model is left in training mode."""
+    if question.of == "reference":
+        assert data.reference is not None, "opened with the sampler that asks it"
+        return data.reference.logits(data.pairs, question.rows)
+    ids, mask, _ = data.encoded(data.pairs.caption_of[question.rows])
+    return learner_logits(model, data.pictures.load(question.rows), ids, mask, bf16=bf16)
+
+
+def expect(data: TrainingData, step: int) -> None:
+    """Let the pictures be decoded that a step will ask for first, as far as that is known before it."""
+    questions = data.sampler.questions(step)
+    data.pictures.expect(questions[0].rows if questions else data.sampler.batch(step))

@@ -2,13 +2,14 @@
 
 A checkpoint is one safetensors file whose name holds the step and the sha256 of the content. It appears by a rename,
 so it is whole or absent; a changed byte no longer fits its name, and the one before it is used. Random numbers, batches
-and the learning rate are functions of the step, so the step is all that stands for them.
+and the learning rate are functions of the step, so the step is all that stands for them, beside what a sampler that
+asks questions has learnt from the answers.
 """
 
 import json
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -36,8 +37,10 @@ class TrainState:
         optimiser: with one entry for every parameter in the model's order.
         step: finished steps.
         skipped: steps without an update because of a loss or gradient that was no number.
-        skipped_in_row: of these, the ones right before `step`.
+        scored: pairs that the model has looked at for the sampler alone.
         metrics_bytes: length of the metrics file that belongs to `step`.
+        failed: rows of the batches without an update right before `step`, as many as `skipped_in_row`.
+        sampler: what it has learnt from the answers to its questions, see `essen.sampling.sampler`.
     """
 
     model: Essen
@@ -45,11 +48,18 @@ class TrainState:
     optimiser: torch.optim.AdamW
     step: int = 0
     skipped: int = 0
-    skipped_in_row: int = 0
+    scored: int = 0
     metrics_bytes: int = 0
+    failed: list[list[int]] = field(default_factory=list)
+    sampler: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def skipped_in_row(self) -> int:
+        """Steps without an update right before `step`."""
+        return len(self.failed)
 
 
-COUNTERS = ("step", "skipped", "skipped_in_row", "metrics_bytes")
+PLAIN = ("step", "skipped", "scored", "metrics_bytes", "failed", "sampler")
 
 
 def save_checkpoint(state: TrainState, identity: dict[str, Any], folder: Path) -> Path:
@@ -58,7 +68,7 @@ def save_checkpoint(state: TrainState, identity: dict[str, Any], folder: Path) -
     Args:
         identity: what must be equal for a resume to give equal bytes; see `essen.train`.
     """
-    header = {"identity": identity, **{name: getattr(state, name) for name in COUNTERS}}
+    header = {"identity": identity, **{name: getattr(state, name) for name in PLAIN}}
     # One metadata entry: the format does not keep the order of several, and the bytes would differ.
     data = weights_bytes(_tensors(state), {"state": files.canonical_json(header)})
     path = folder / f"{state.step:08d}-{files.sha256_bytes(data)[:DIGITS]}.safetensors"
@@ -93,7 +103,7 @@ def load_checkpoint(
         header = _header(data)
         _check_identity(header["identity"], identity, path)
         _restore(state, safetensors.torch.load(data))
-        for name in COUNTERS:
+        for name in PLAIN:
             setattr(state, name, header[name])
         return True
     return False

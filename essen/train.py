@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from essen.batches import TrainingData, make_batch, open_training_data
+from essen.batches import TrainingData, answer, expect, make_batch, open_training_data
 from essen.config import ModelConfig, TrainConfig
 from essen.errors import DivergedError, StopRequested
 from essen.export import save_model
@@ -20,6 +20,7 @@ from essen.metrics import MetricsFile
 from essen.model import Essen, build_model
 from essen.objectives.combine import compute_losses
 from essen.randomness import DROPOUT, torch_state_for
+from essen.sampling.sampler import Logits, Question, Rows, next_batch
 from essen.state import TrainState, load_checkpoint, save_checkpoint
 from pipeline import files
 
@@ -47,32 +48,35 @@ def train(
         stages: a folder with ``manifest.json``.
         out: the scratch directory that stands for the run directory.
         should_stop: asked before every step.
-        report: called after every step with the number of finished steps and with losses, learning rate and samples a
-            second.
+        report: called after every step with the number of finished steps and with losses, learning rate, samples a
+            second and the share of the step in which pictures were `waited` for.
 
     Returns:
-        Counts: steps, samples of the training set, pairs seen, skipped steps, parameters, precision, threads.
+        Counts: steps, samples that may be trained on, pairs seen, skipped steps, parameters, precision, threads; and
+        `scored`, pairs that were looked at for the sampler alone, where it asks for that.
 
     Raises:
-        DataError, StagesError: the stages are missing, damaged or empty.
-        EssenError: the checkpoints in `out` are of another training.
+        DataError, StagesError: the stages are missing, damaged, empty, or lack what the sampler needs.
+        EssenError: the checkpoints in `out` are of another training, or the reference model is missing.
         DivergedError: the loss was no number for more than ``max_skipped`` steps in a row.
         StopRequested: `should_stop` said so; a checkpoint has been written.
     """
     with _threads(train_config.threads):
-        data = open_training_data(model_config, train_config, stages)
         bf16 = uses_bf16(train_config.precision)
+        data = open_training_data(model_config, train_config, stages, bf16=bf16)
         state = _initial_state(model_config, train_config, data.tokenizer.vocab_size)
-        identity = _identity(model_config, train_config, data.digest, bf16)
+        identity = _identity(model_config, train_config, data, bf16)
         own = out / "training"
-        load_checkpoint(state, identity, own, warn=warnings.warn)
+        if load_checkpoint(state, identity, own, warn=warnings.warn):
+            data.sampler.load_state_dict(state.sampler)
         metrics = MetricsFile(own / "metrics.jsonl", state.metrics_bytes)
 
         def save() -> None:
             state.metrics_bytes = metrics.sync()
+            state.sampler = data.sampler.state_dict()
             save_checkpoint(state, identity, own)
 
-        with contextlib.closing(metrics):
+        with contextlib.closing(metrics), contextlib.closing(data.pictures):
             while state.step < train_config.steps:
                 if should_stop():
                     save()
@@ -86,9 +90,10 @@ def train(
         files.write_bytes(folder / "metrics.jsonl", (own / "metrics.jsonl").read_bytes())
         return {
             "steps": state.step,
-            "samples": len(data.pairs),
+            "samples": data.trained,
             "seen": state.step * train_config.batch_size,
             "skipped": state.skipped,
+            **({"scored": state.scored} if state.scored else {}),
             "parameters": sum(parameter.numel() for parameter in final.parameters()),
             "precision": identity["precision"],
             "threads": identity["threads"],
@@ -122,7 +127,7 @@ def uses_bf16(precision: str) -> bool:
     return precision == "bf16"
 
 
-def _identity(model_config: ModelConfig, config: TrainConfig, stages: str, bf16: bool) -> dict[str, str | int]:
+def _identity(model_config: ModelConfig, config: TrainConfig, data: TrainingData, bf16: bool) -> dict[str, str | int]:
     """Return what must be equal for a resume to give equal bytes."""
     named_below_or_without_effect = {"threads", "precision", "checkpoint_every", "image_memory"}
     content = [
@@ -131,7 +136,8 @@ def _identity(model_config: ModelConfig, config: TrainConfig, stages: str, bf16:
     ]
     return {
         "configuration": files.digest(content)[:16],
-        "stages": stages[:16],
+        "stages": data.digest[:16],
+        **({"reference": data.reference_sha256[:16]} if data.reference_sha256 else {}),
         "torch": str(torch.__version__),
         "threads": torch.get_num_threads(),
         "precision": "bf16" if bf16 else "fp32",
@@ -155,8 +161,11 @@ def _advance(
     out: Path,
 ) -> None:
     """Do one step: batch, losses, update, log."""
-    started = time.monotonic()
-    batch = make_batch(data, config, state.step)
+    started, waited = time.monotonic(), data.pictures.waited
+    rows = _next_rows(state, data, bf16)
+    batch = make_batch(data, config, rows, state.step)
+    if state.step + 1 < config.steps:
+        expect(data, state.step + 1)
     # A batch that is no number would stay in the norms' running statistics for good.
     buffers = [buffer.clone() for buffer in state.model.buffers()]
     with torch_state_for(config.seed, state.step, DROPOUT):
@@ -166,20 +175,47 @@ def _advance(
         losses.total.backward()
     rate = learning_rate(config, state.step)
     if _update(state, config, rate):
-        state.skipped_in_row = 0
+        state.failed = []
     else:
         for buffer, before in zip(state.model.buffers(), buffers, strict=True):
             buffer.copy_(before)
         state.skipped += 1
-        state.skipped_in_row += 1
+        state.failed.append(rows.tolist())
     state.step += 1
     if state.skipped_in_row > config.max_skipped:
         _give_up(state, data, out)
     values = {**losses.values, "learning_rate": rate, "temperature": math.exp(-state.model.logit_scale.item())}
     if state.step % config.log_every == 0 and not state.skipped_in_row:
         stage = data.sampler.stage(state.step - 1)
-        metrics.write({"step": state.step, "stage": stage, "skipped": state.skipped, **values})
-    report(state.step, {**values, "samples_per_second": config.batch_size / (time.monotonic() - started)})
+        line = {"step": state.step, "stage": stage, "skipped": state.skipped, **values, **_cost(state, data, config)}
+        metrics.write({**line, **data.sampler.report(state.step - 1)})
+    seconds = time.monotonic() - started
+    speed = {"samples_per_second": config.batch_size / seconds, "waited": (data.pictures.waited - waited) / seconds}
+    report(state.step, {**values, **speed})
+
+
+def _next_rows(state: TrainState, data: TrainingData, bf16: bool) -> Rows:
+    """Return the rows of the next batch, after the sampler's questions have been answered and counted."""
+
+    def answered(question: Question) -> Logits:
+        if question.of == "learner":
+            state.scored += len(question.rows)
+        return answer(data, state.model, question, bf16=bf16)
+
+    return next_batch(data.sampler, state.step, answered)
+
+
+def _cost(state: TrainState, data: TrainingData, config: TrainConfig) -> dict[str, int]:
+    """Return what a sampler that asks questions has cost so far; nothing for one that asks none.
+
+    `forward_units` counts passes of one pair through both towers, 3 for a pair that is trained on (forward and
+    backward). The reference looks at every pair once, at the start; it counts like the learner, whatever its size.
+    """
+    reference = len(data.pairs) if data.reference else 0
+    if not state.scored:
+        return {}
+    units = 3 * state.step * config.batch_size + state.scored + reference
+    return {"scored": state.scored, "reference_scored": reference, "forward_units": units}
 
 
 def _update(state: TrainState, config: TrainConfig, rate: float) -> bool:
@@ -208,11 +244,10 @@ def _follow(average: Essen, model: Essen, decay: float) -> None:
 
 def _give_up(state: TrainState, data: TrainingData, out: Path) -> None:
     """Write down which samples the last batches held, and end."""
-    steps = range(state.step - state.skipped_in_row, state.step)
     path = out / "diverged.json"
-    files.write_json(
-        path, [{"step": step + 1, "uids": [data.pairs.uids[row] for row in data.sampler.batch(step)]} for step in steps]
-    )
+    first = state.step - state.skipped_in_row + 1
+    batches = enumerate(state.failed, start=first)
+    files.write_json(path, [{"step": step, "uids": [data.pairs.uids[row] for row in rows]} for step, rows in batches])
     raise DivergedError(
         f"the loss was no number for {state.skipped_in_row} steps in a row, up to step {state.step}: lower "
         f"train.learning_rate, or look at the samples that {path} lists"

@@ -1,1 +1,1 @@
-"""Sampling: which samples make the next batch, as a pure function of (seed, step)."""
+"""Sampling: which samples make the next batch, as a pure function of (seed, state, step)."""

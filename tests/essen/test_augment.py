@@ -59,3 +59,15 @@ def test_erasing_fills_a_rectangle_with_one_colour() -> None:
 def test_grey_pictures_have_equal_channels() -> None:
     grey = augment(pictures(), STILL.model_copy(update={"grey": 1.0}), generator())
     torch.testing.assert_close(grey[:, 0], grey[:, 2])
+
+
+@pytest.mark.parametrize("world", [2, 4])
+def test_ranks_change_their_pictures_as_one_process_does(world: int) -> None:
+    config = AugmentConfig(erase=0.5, mirror=True)
+    whole = augment(pictures(12), config, generator())
+    own = 12 // world
+    parts = [
+        augment(pictures(12)[rank * own : (rank + 1) * own], config, generator(), rank=rank, world=world)
+        for rank in range(world)
+    ]
+    torch.testing.assert_close(torch.cat(parts), whole, atol=1e-6, rtol=0)
