@@ -7,13 +7,11 @@ from typing import Any
 
 from pipeline.acquire.raw import SUCCESS, raw_tables
 from pipeline.measure.personal import PersonalConfig, find_personal, redacted
-from pipeline.sample import COLUMNS, normalise_caption, sample_uid
+from pipeline.sample import COLUMNS, is_empty_caption, normalise_caption, sample_uid
 from pipeline.tables import read_columns, write_table
 from pipeline.tar import member_offsets
 from pipeline.workspace import Counts
 
-# What spreadsheets and data frames write where there is no caption.
-MISSING = frozenset({"", "nan", "none", "null", "n/a", "<na>"})
 CATALOGUE_COLUMNS = (*COLUMNS, "licence_source", "category", "ext", "raw_shard", "raw_offset", "raw_size")
 NO_REDACTION = PersonalConfig(policy="off")
 
@@ -68,7 +66,7 @@ def write_catalogue(
 
 
 def _caption_reason(caption: str, max_characters: int) -> str:
-    if caption.casefold() in MISSING:
+    if is_empty_caption(caption):
         return "empty_caption"
     return "caption_too_long" if len(caption) > max_characters else ""
 

@@ -1,12 +1,12 @@
 """Pictures as vectors, by a pretrained encoder; what near-duplicates and the index are made of."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pipeline import files
-from pipeline.errors import ConfigError, DataError
+from pipeline.errors import ConfigError
 from pipeline.measure import structure
+from pipeline.measure.vectors import IMAGES, read_vectors, write_vectors
 
 if TYPE_CHECKING:
     import numpy as np
@@ -114,7 +114,6 @@ def embed_images(encoder: Encoder, images: dict[str, tuple[Path, int, int]], fol
     """
     import numpy as np
 
-    folder.mkdir(parents=True, exist_ok=True)
     names = list(images)
     kept: list[str] = []
     rows: list[np.ndarray] = []
@@ -129,17 +128,10 @@ def embed_images(encoder: Encoder, images: dict[str, tuple[Path, int, int]], fol
             rows.append(encoder.encode_images(seen))
             lines.append(structure.structure(drawn))
     vectors = np.concatenate(rows) if rows else np.zeros((0, encoder.dim), dtype=np.float32)
-    bad = [kept[row] for row in np.flatnonzero(~np.isfinite(vectors).all(axis=1))]
-    if bad:
-        raise DataError(f"the encoder {encoder.name} gave no finite vector for {len(bad)} pictures, first {bad[0]}")
-    np.save(folder / "image.npy", np.ascontiguousarray(vectors, dtype=np.float32), allow_pickle=False)
+    header = {**encoder.identity, "structure": structure.structure_identity()}
+    write_vectors(IMAGES, folder, kept, vectors, header)
     drawn = np.concatenate(lines) if lines else np.zeros((0, structure.DIM), dtype=np.float32)
     np.save(folder / structure.FILE, drawn, allow_pickle=False)
-    files.write_json(folder / "images.json", kept)
-    files.write_json(
-        folder / "header.json",
-        {**encoder.identity, "dim": encoder.dim, "structure": structure.structure_identity(), "rows": len(kept)},
-    )
     return len(kept)
 
 
@@ -147,32 +139,9 @@ def read_embeddings(folder: Path) -> "tuple[list[str], np.ndarray]":
     """Return the image hashes and their (N, dim) float32 vectors.
 
     Raises:
-        DataError: the files do not belong together, or a vector is not of unit length.
+        DataError: see `pipeline.measure.vectors.read_vectors`.
     """
-    import numpy as np
-
-    names = files.read_json(folder / "images.json")
-    vectors = np.load(folder / "image.npy", allow_pickle=False)
-    if vectors.shape[0] != len(names):
-        raise DataError(f"{folder}: {vectors.shape[0]} vectors for {len(names)} pictures; remove it and run again")
-    check_unit(vectors, names)
-    return names, vectors
-
-
-def check_unit(vectors: "np.ndarray", names: Sequence[str]) -> None:
-    """Raise unless every row is finite and of unit length (to 1e-3).
-
-    Raises:
-        DataError: naming the first of the rows that are not.
-    """
-    import numpy as np
-
-    if vectors.ndim != 2 or vectors.dtype != np.float32:
-        raise DataError(f"embeddings must be a float32 matrix, not {vectors.dtype} of {vectors.ndim} dimensions")
-    with np.errstate(invalid="ignore", over="ignore"):
-        bad = np.flatnonzero(~(np.abs(np.linalg.norm(vectors, axis=1) - 1) < 1e-3))
-    if len(bad):
-        raise DataError(f"{len(bad)} vectors are not finite or not of unit length, first that of {names[bad[0]]}")
+    return read_vectors(IMAGES, folder)
 
 
 def stretched(picture: "Image.Image", size: int) -> "np.ndarray":

@@ -33,13 +33,12 @@ SIGNALS = {
     "text_share": "float64",
     "pixel_sha256": "string",
     "phash": "string",
-    "thumbnail": "binary",
 }
 ANALYSED_SIDE = 128  # signals of larger pictures are measured on a copy of this longer side, so that they compare
-THUMBNAIL = 16  # side of the thumbnails by which duplicates are told apart
-VERSION = 3  # raised when a signal gets another meaning or a new one is added
+CELLS = 16  # a side, of those whose mean colours tell regions and duplicates apart
+VERSION = 4  # raised when a signal gets another meaning or a new one is added
 EDGE = 25  # a step of more grey levels, a tenth of the range, is an edge
-REGION_LEVELS, REGION_CELLS = 4, 2  # regions are counted on the thumbnail in 4³ colours; a single cell is none
+REGION_LEVELS, REGION_CELLS = 4, 2  # regions are counted on the cells in 4³ colours; a single cell is none
 GREY_SPREAD = 12  # levels by which the channels of a grey pixel may differ: JPEG colours grey pictures slightly
 
 
@@ -110,8 +109,7 @@ def measure_picture(data: bytes, text_plugin: str = "") -> dict[str, Any]:
     ``colourfulness`` the measure of Hasler and Süsstrunk (2003), ``edge_density`` the share of pixels on an edge,
     ``sharpness`` the variance of the Laplacian of grey levels in 0..1, ``clutter`` the subband entropy in bits,
     ``regions`` the number of areas of one colour, ``grey`` whether there is no colour, ``text_share`` what the plug-in
-    says, ``pixel_sha256`` the hash of size and RGB pixels, ``phash`` the 64 bits of the perceptual hash in hex, and
-    ``thumbnail`` the 16 × 16 × 3 bytes of the picture stretched to a square, each the mean of its cell.
+    says, ``pixel_sha256`` the hash of size and RGB pixels, and ``phash`` the 64 bits of the perceptual hash in hex.
     """
     import numpy as np
     from PIL import Image
@@ -121,32 +119,49 @@ def measure_picture(data: bytes, text_plugin: str = "") -> dict[str, Any]:
     except PictureError:
         return {}
     width, height = picture.size
-    pixels = hashlib.sha256(f"{width}x{height}".encode() + picture.tobytes()).hexdigest()
-    small = picture
+    pixels = np.asarray(picture)
+    small, rgb = picture, pixels
     if max(width, height) > ANALYSED_SIDE:
         small = picture.copy()
         small.thumbnail((ANALYSED_SIDE, ANALYSED_SIDE), Image.Resampling.BOX)
-    thumbnail = picture.resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX).tobytes()
+        rgb = np.asarray(small)
     grey = small.convert("L")
     levels = np.asarray(grey).astype(np.int16)
-    colourfulness, is_grey = _colour(np.asarray(small))
+    histogram = np.array(grey.histogram())
+    colourfulness, is_grey = _colour(rgb)
     return {
         "width": width,
         "height": height,
         "aspect": max(width, height) / min(width, height),
-        "entropy": _entropy(np.array(grey.histogram())),
-        "brightness": float(levels.mean() / 255),
+        "entropy": _entropy(histogram),
+        "brightness": float(histogram @ np.arange(256) / levels.size / 255),
         "colourfulness": colourfulness,
         "edge_density": _edge_density(levels),
         "sharpness": _sharpness(levels),
         "clutter": _clutter(np.asarray(grey.reduce(2)).astype(np.int16)),
-        "regions": _regions(np.frombuffer(thumbnail, dtype=np.uint8).reshape(THUMBNAIL, THUMBNAIL, 3)),
+        "regions": _regions(np.frombuffer(cell_colours(picture), dtype=np.uint8).reshape(CELLS, CELLS, 3)),
         "grey": is_grey,
-        "text_share": float(load_plugin(text_plugin)(np.asarray(picture))) if text_plugin else None,
-        "pixel_sha256": pixels,
+        "text_share": float(load_plugin(text_plugin)(pixels)) if text_plugin else None,
+        "pixel_sha256": _pixel_hash(pixels),
         "phash": _perceptual_hash(grey),
-        "thumbnail": thumbnail,
     }
+
+
+def cell_colours(picture: "Image.Image") -> bytes:
+    """Return the 16 × 16 × 3 mean colours of an RGB picture's cells, row by row.
+
+    A small copy that can be looked at, so it is no signal: no file may show a picture that is dropped for safety.
+    """
+    from PIL import Image
+
+    return picture.resize((CELLS, CELLS), Image.Resampling.BOX).tobytes()
+
+
+def _pixel_hash(pixels: "np.ndarray") -> str:
+    """Return the hash of the size and the pixels of an (H, W, 3) uint8 picture."""
+    digest = hashlib.sha256(f"{pixels.shape[1]}x{pixels.shape[0]}".encode())
+    digest.update(pixels.data)
+    return digest.hexdigest()
 
 
 def _entropy(counts: "np.ndarray") -> float:
@@ -215,23 +230,34 @@ def _clutter(levels: "np.ndarray", octaves: int = 3) -> float:
         if min(plane.shape) < 2:
             break
         height, width = (side // 2 * 2 for side in plane.shape)
-        a, b, c, d = (plane[y:height:2, x:width:2] for y in (0, 1) for x in (0, 1))
-        bands += [((band >> 2) + 128).ravel() for band in (a - b + c - d, a + b - c - d, a - b - c + d)]
-        plane = (a + b + c + d) >> 2
+        upper, lower = plane[:height:2, :width], plane[1:height:2, :width]
+        both, apart = upper + lower, upper - lower
+        bands += [both[:, ::2] - both[:, 1::2], apart[:, ::2] + apart[:, 1::2], apart[:, ::2] - apart[:, 1::2]]
+        plane = (both[:, ::2] + both[:, 1::2]) >> 2
     if not bands:
         return 0.0
-    places = np.concatenate([band + 256 * number for number, band in enumerate(bands)])
+    sizes = np.array([band.size for band in bands])
+    places = (np.concatenate(bands, axis=None) >> 2) + np.repeat(128 + 256 * np.arange(len(bands)), sizes)
     counts = np.bincount(places, minlength=256 * len(bands)).reshape(len(bands), 256)
-    shares = counts / counts.sum(axis=1, keepdims=True)
-    return float(abs((shares * np.log2(np.where(counts > 0, shares, 1))).sum())) / len(bands)
+    bits = np.log2(sizes) - _times_log2()[counts].sum(axis=1) / sizes
+    return float(abs(bits.mean()))
 
 
-def _regions(thumbnail: "np.ndarray") -> int:
-    """Return the number of connected areas of one colour, of at least two cells, of a (S, S, 3) uint8 thumbnail."""
+@cache
+def _times_log2() -> "np.ndarray":
+    """Return n log₂ n for all counts that a band of an analysed picture can have."""
+    import numpy as np
+
+    counts = np.arange((ANALYSED_SIDE // 4) ** 2 + 1)
+    return counts * np.log2(np.maximum(counts, 1))
+
+
+def _regions(cells: "np.ndarray") -> int:
+    """Return the number of connected areas of one colour, of at least two cells, of (S, S, 3) uint8 cells."""
     import numpy as np
     from scipy.ndimage import label
 
-    coarse = thumbnail // (256 // REGION_LEVELS)
+    coarse = cells // (256 // REGION_LEVELS)
     colour = (coarse[..., 0] * REGION_LEVELS + coarse[..., 1]) * REGION_LEVELS + coarse[..., 2]
     # Cells stand at even places; between two of them stands whether they are of one colour.
     linked = np.zeros((2 * len(colour) - 1, 2 * len(colour) - 1), dtype=bool)

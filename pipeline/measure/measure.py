@@ -1,4 +1,4 @@
-"""The two steps of measuring: signals of every sample, and vectors of every picture."""
+"""The steps of measuring: signals of every sample, and vectors of every picture and of every caption."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pipeline import files
-from pipeline.errors import ConfigError, DataError
+from pipeline.errors import ConfigError
+from pipeline.measure.vectors import CAPTIONS, read_vectors, write_vectors
 
 if TYPE_CHECKING:
     import numpy as np
@@ -93,35 +94,16 @@ def embed_captions(encoder: TextEncoder, captions: Sequence[str], folder: Path) 
     Raises:
         DataError: the encoder gave a vector that is not finite.
     """
-    import numpy as np
-
-    folder.mkdir(parents=True, exist_ok=True)
-    vectors = encoder.encode_texts(captions)
-    bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
-    if len(bad):
-        raise DataError(f"the encoder {encoder.name} gave no finite vector for {len(bad)} captions")
-    np.save(folder / "text.npy", np.ascontiguousarray(vectors, dtype=np.float32), allow_pickle=False)
-    files.write_json(folder / "captions.json", list(captions))
-    files.write_json(folder / "header.json", {**encoder.identity, "dim": encoder.dim, "rows": len(captions)})
-    return len(captions)
+    return write_vectors(CAPTIONS, folder, captions, encoder.encode_texts(captions), encoder.identity)
 
 
 def read_caption_embeddings(folder: Path) -> "tuple[list[str], np.ndarray]":
     """Return captions and their (N, dim) float32 vectors.
 
     Raises:
-        DataError: the files do not belong together, or a vector is not of unit length.
+        DataError: see `pipeline.measure.vectors.read_vectors`.
     """
-    import numpy as np
-
-    from pipeline.measure.embed import check_unit
-
-    captions = files.read_json(folder / "captions.json")
-    vectors = np.load(folder / "text.npy", allow_pickle=False)
-    if vectors.shape[0] != len(captions):
-        raise DataError(f"{folder}: {vectors.shape[0]} vectors for {len(captions)} captions; remove it and run again")
-    check_unit(vectors, captions)
-    return captions, vectors
+    return read_vectors(CAPTIONS, folder)
 
 
 def weights_folder() -> Path:

@@ -95,12 +95,12 @@ class DuplicateConfig(Config):
     )
     lines: float = Field(default=0.85, ge=-1, le=1, description="least agreement of lines where they agree worst")
     difference: float = Field(
-        default=0.12, ge=0, le=1, description="most that any cell of the 16 × 16 thumbnails differs in any colour"
+        default=0.12, ge=0, le=1, description="most that the mean of any of 16 × 16 cells differs in any colour"
     )
     blank_entropy: float = Field(default=0.5, ge=0, description="pictures below this entropy merge only if identical")
     redrawn: bool = Field(default=True, description="whether copies in other colours, in outlines or cut are found")
     agreement: float = Field(default=0.7, ge=-1, le=1, description="least agreement of a copy's lines in all")
-    weakest: float = Field(default=0.55, ge=-1, le=1, description="least agreement of a copy's lines where it is worst")
+    weakest: float = Field(default=0.6, ge=-1, le=1, description="least agreement of a copy's lines where it is worst")
     kinship: float = Field(default=0.6, ge=-1, le=1, description="least similarity of a copy's embedding")
     outline_agreement: float = Field(default=0.5, ge=-1, le=1, description="the same of an outline and a painting")
     outline_weakest: float = Field(default=0.2, ge=-1, le=1, description="the same of an outline and a painting")
@@ -108,6 +108,9 @@ class DuplicateConfig(Config):
     name_words: int = Field(default=8, ge=0, description="captions of at most so many words are names")
     mirrored: bool = Field(default=False, description="whether copies in a mirror are found; captions name directions")
     floor: float = Field(default=0.8, gt=0, le=1, description="pairs from this similarity on are stored")
+    cut_floor: float = Field(
+        default=0.65, gt=0, le=1, description="the same where neither has names alone: one may be cut out of the other"
+    )
     line_floor: float = Field(default=0.5, gt=0, le=1, description="and from this agreement of lines on, as they lie")
     keep: tuple[Literal["pixels", "licence", "caption"], ...] = Field(
         default=("pixels", "licence", "caption"),

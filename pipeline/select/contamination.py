@@ -19,7 +19,7 @@ from pipeline.measure.measure import image_encoder
 from pipeline.select.config import ContaminationConfig, DuplicateConfig, EvaluationSet
 from pipeline.select.duplicates import score_pairs, tiers
 from pipeline.select.neighbours import pairs_between
-from pipeline.select.pictured import Item, Measured, measure_items, read_items
+from pipeline.select.pictured import Item, Measured, joined, measure_items, read_items
 from pipeline.select.pictures import Gallery, read_gallery
 from pipeline.select.verdict import Drop
 from pipeline.tables import write_table
@@ -144,11 +144,7 @@ def picture_hits(
 
     rule = rule.model_copy(update={"name_words": 0})
     count = len(training.pictures)
-    both = Gallery(
-        [*training.pictures, *evaluated.pictures],
-        np.concatenate([training.vectors, evaluated.vectors]),
-        np.concatenate([training.structures, evaluated.structures]),
-    )
+    both = joined(training, evaluated)
     scores = score_pairs(rule, both, crossing(rule, both, count))
     same_bytes = [
         both.pictures[a].sha256 == both.pictures[b].sha256
@@ -175,7 +171,7 @@ def crossing(rule: DuplicateConfig, both: Gallery, count: int) -> "np.ndarray":
 
     near = [
         pairs_between(vectors[:count], vectors[count:], floor)
-        for vectors, floor in ((both.vectors, rule.floor), (both.structures, rule.line_floor))
+        for vectors, floor in ((both.vectors, rule.cut_floor), (both.structures, rule.line_floor))
     ]
     pixels: dict[str, list[int]] = {}
     for row, picture in enumerate(both.pictures[:count]):

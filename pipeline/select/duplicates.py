@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 CHUNK = 4_096  # pairs at a time, for memory only
 DECIMALS = 6  # of a difference
+LOOKED_AT = 0.5  # least agreement of lines, where they agree worst, of pairs whose colours are compared
 NAMED_FLOOR = 0.8  # lines of named pictures that agree less are not stored: they are never one by their lines
 PIXELS, NEAR, REDRAWN = "duplicate_pixels", "near_duplicate", "same_drawing"
 
@@ -35,7 +36,8 @@ class Scores:
         first, second: rows of a gallery, `first` < `second`.
         cosine: of the embeddings.
         hamming: number of bits in which the perceptual hashes differ.
-        difference: the largest difference between the thumbnails, in any cell and colour; 0 to 1.
+        difference: the largest difference between the mean colours, in any cell and colour; 0 to 1, and 1 where the
+            lines agree so little that nobody looked.
         lines: agreement of the lines where they agree worst, as the pictures lie.
         agreement, weakest: of the lines in all and where they agree worst, under the best window.
         same_pixels: the decoded pictures are equal.
@@ -70,14 +72,17 @@ class Partner:
 
 
 def close_pairs(config: DuplicateConfig, gallery: Gallery) -> Scores:
-    """Return the scores of all pairs with equal pixels, a cosine from the floor on, or lines from the line floor on."""
+    """Return the scores of all pairs with equal pixels, a cosine from a floor on, or lines from a floor on."""
     import numpy as np
 
-    seen = pairs_at_or_above(gallery.vectors, config.floor)
-    drawn = pairs_at_or_above(gallery.structures, config.line_floor)
     named = _named(config, gallery.pictures)
-    told = ~(named[drawn.first] | named[drawn.second]) | (drawn.cosine >= NAMED_FLOOR)
-    near = [np.stack(pair, axis=1) for pair in ((seen.first, seen.second), (drawn.first[told], drawn.second[told]))]
+    near = []
+    for found, floor in (
+        (pairs_at_or_above(gallery.vectors, min(config.cut_floor, config.floor)), config.floor),
+        (pairs_at_or_above(gallery.structures, config.line_floor), NAMED_FLOOR),
+    ):
+        told = ~(named[found.first] | named[found.second]) | (found.cosine >= floor)
+        near.append(np.stack([found.first[told], found.second[told]], axis=1))
     rows = np.concatenate([_equal_pixels(gallery.pictures), *near])
     return score_pairs(config, gallery, np.unique(rows, axis=0))
 
@@ -95,7 +100,7 @@ def score_pairs(config: DuplicateConfig, gallery: Gallery, rows: "np.ndarray") -
     hamming = [(pictures[a].phash ^ pictures[b].phash).bit_count() for a, b in pairs]
     names = _named(config, pictures)
     named = names[first] | names[second]
-    cosine, difference = _compare(gallery, first, second)
+    cosine = _cosines(gallery, first, second)
     pixels = np.array([picture.pixel_sha256 for picture in pictures], dtype=object)
     entropy = np.array([picture.entropy for picture in pictures])
     edges = np.array([picture.edge_density for picture in pictures])
@@ -104,6 +109,7 @@ def score_pairs(config: DuplicateConfig, gallery: Gallery, rows: "np.ndarray") -
     simple = np.minimum(edges[first], edges[second]) < config.detail
     outlined = outline[first] != outline[second]
     still = overlay.in_place(gallery.structures, gallery.structures, first, second)
+    difference = _differences(gallery, first, second, still.weakest >= min(LOOKED_AT, config.lines))
     wanted = ~(named | blank | simple) & (outlined | (cosine >= config.kinship)) & (still.weakest < config.lines)
     moved = _moved(config, gallery, still, first, second, wanted & config.redrawn)
     return Scores(
@@ -157,19 +163,24 @@ def _equal_pixels(pictures: Sequence[Picture]) -> "np.ndarray":
     return np.array(pairs, dtype=np.int64).reshape(-1, 2)
 
 
-def _compare(gallery: Gallery, first: "np.ndarray", second: "np.ndarray") -> "tuple[np.ndarray, np.ndarray]":
-    """Return the cosines and the largest differences of the thumbnails of some pairs."""
+def _cosines(gallery: Gallery, first: "np.ndarray", second: "np.ndarray") -> "np.ndarray":
     import numpy as np
 
-    count = len(gallery.pictures)
-    joined = b"".join(picture.thumbnail for picture in gallery.pictures)
-    thumbnails = np.frombuffer(joined, dtype=np.uint8).reshape(count, -1 if count else 0)
-    cosines, differences = [np.empty(0)], [np.empty(0)]
-    for start in range(0, len(first), CHUNK):
-        a, b = first[start : start + CHUNK], second[start : start + CHUNK]
-        cosines.append(cosines_of(gallery.vectors[a], gallery.vectors[b]))
-        differences.append(np.abs(thumbnails[a].astype(np.int16) - thumbnails[b]).max(axis=1, initial=0) / 255)
-    return np.concatenate(cosines), np.round(np.concatenate(differences), DECIMALS)
+    chunks = [slice(start, start + CHUNK) for start in range(0, len(first), CHUNK)]
+    parts = [cosines_of(gallery.vectors[first[chunk]], gallery.vectors[second[chunk]]) for chunk in chunks]
+    return np.concatenate([np.empty(0), *parts])
+
+
+def _differences(gallery: Gallery, first: "np.ndarray", second: "np.ndarray", looked_at: "np.ndarray") -> "np.ndarray":
+    """Return the largest differences of the colours of some pairs; 1 for those that are not looked at."""
+    import numpy as np
+
+    differences, places = np.ones(len(first)), looked_at.nonzero()[0]
+    rows = np.unique([first[places], second[places]])
+    colours = {row: np.frombuffer(gallery.colours[gallery.pictures[row].sha256], np.uint8) for row in rows.tolist()}
+    for place, a, b in zip(places.tolist(), first[places].tolist(), second[places].tolist(), strict=True):
+        differences[place] = np.abs(colours[a].astype(np.int16) - colours[b]).max() / 255
+    return np.round(differences, DECIMALS)
 
 
 def tiers(config: DuplicateConfig, scores: Scores) -> "dict[str, np.ndarray]":

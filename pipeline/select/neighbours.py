@@ -14,6 +14,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from pipeline.errors import DataError
+from pipeline.measure.vectors import check_vectors
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,12 +24,12 @@ DECIMALS = 12  # of a cosine in double precision, so that it does not depend on 
 BLOCK = (1_024, 2_048)  # rows and columns of the first pass; a block of bounds stays in a core's cache
 CHUNK = 65_536  # rows at once, for memory only
 FEATURES = 2**19  # numbers of either side of the pairs that are computed in full at once; they fit a core's cache
-SMALL = 1e11  # multiplications up to which axes cost more than they save
+SMALL = 1e11  # multiplications up to which axes cost more than they save,
+AXES = 320  # and so many for each cube of the dimension, which is what finding the axes costs
 SAMPLE = 20_000  # rows that decide the axes
 PROBE = 1_000  # rows whose pairs decide k
 LEADING = (16, 24, 32, 40, 48, 64, 96, 128, 192, 256, 384, 512)
 MAX_PAIRS = 50_000_000
-NAMED = 20  # vectors that a complaint names
 FLOAT32, BFLOAT16 = 2.0**-24, 2.0**-9  # largest relative rounding error of one number
 
 
@@ -38,30 +39,6 @@ class Pairs(NamedTuple):
     first: "np.ndarray"
     second: "np.ndarray"
     cosine: "np.ndarray"
-
-
-def check_vectors(vectors: "np.ndarray", uids: Sequence[str], dim: int | None = None) -> None:
-    """Raise unless there is one finite float32 row of unit length (to 1e-3) for every uid, in C order.
-
-    Raises:
-        DataError: naming what is wrong, and the uids of the rows that are not finite or not of unit length.
-    """
-    import numpy as np
-
-    if vectors.ndim != 2 or vectors.dtype != np.float32:
-        raise DataError(f"vectors must be a float32 matrix, not {vectors.dtype} of {vectors.ndim} dimensions")
-    if len(vectors) != len(uids):
-        raise DataError(f"there are {len(vectors)} vectors for {len(uids)} uids")
-    if dim is not None and vectors.shape[1] != dim:
-        raise DataError(f"vectors have {vectors.shape[1]} features and not {dim}: they are of another encoder")
-    if not vectors.flags.c_contiguous:
-        raise DataError("vectors must lie row by row (C order); store them with numpy.ascontiguousarray")
-    with np.errstate(invalid="ignore", over="ignore"):
-        bad = np.flatnonzero(~(np.abs(np.linalg.norm(vectors, axis=1) - 1) < 1e-3))
-    if len(bad):
-        named = ", ".join(str(uids[row]) for row in bad[:NAMED])
-        more = f" and {len(bad) - NAMED} more" if len(bad) > NAMED else ""
-        raise DataError(f"{len(bad)} vectors are not finite or not of unit length: {named}{more}")
 
 
 def pairs_at_or_above(vectors: "np.ndarray", cosine: float, *, max_pairs: int = MAX_PAIRS) -> Pairs:
@@ -77,7 +54,7 @@ def pairs_at_or_above(vectors: "np.ndarray", cosine: float, *, max_pairs: int = 
     """
     import numpy as np
 
-    check_vectors(vectors, range(len(vectors)))  # type: ignore[arg-type]
+    check_vectors(vectors, range(len(vectors)))
     bounds = _bounds(vectors, cosine)
     parts, total = [], 0
     waiting: list[tuple[np.ndarray, np.ndarray]] = []
@@ -107,7 +84,7 @@ def pairs_between(left: "np.ndarray", right: "np.ndarray", cosine: float) -> Pai
     import numpy as np
 
     for vectors in (left, right):
-        check_vectors(vectors, range(len(vectors)), right.shape[-1])  # type: ignore[arg-type]
+        check_vectors(vectors, range(len(vectors)), right.shape[-1])
     parts = [_verified(left, [], cosine)]
     margin = (left.shape[1] + 2) * FLOAT32 * 1.01
     for top in range(0, len(left), BLOCK[0]):
@@ -167,8 +144,9 @@ def _bounds(vectors: "np.ndarray", cosine: float) -> "tuple[torch.Tensor, float]
     rows = len(vectors)
     if not rows:
         return _as_tensor(np.zeros((0, 1), dtype=np.float64), cosine)
-    if rows * rows * vectors.shape[1] <= SMALL:
-        return _as_tensor(vectors, cosine - (vectors.shape[1] + 8) * FLOAT32 * 1.01)
+    dim = vectors.shape[1]
+    if rows * rows * dim <= max(SMALL, AXES * dim**3):
+        return _as_tensor(vectors, cosine - (dim + 8) * FLOAT32 * 1.01)
     axes = _principal_axes(vectors)
     leading = _leading(vectors, axes, cosine)
     axes = axes[:, :leading]

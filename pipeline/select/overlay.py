@@ -9,6 +9,7 @@ Works on the 16 × 16 cells of `pipeline.measure.structure`, so no picture is re
 
 from collections.abc import Callable
 from functools import cache
+from itertools import product
 from typing import TYPE_CHECKING, NamedTuple
 
 from pipeline.measure.structure import CELLS
@@ -16,8 +17,9 @@ from pipeline.measure.structure import CELLS
 if TYPE_CHECKING:
     import numpy as np
 
-SMALLEST = 0.7  # side of the smallest window, as a share of the picture's
-STEP = 0.05  # of sides and places of windows, as a share of the picture's side
+GRID = 80  # edges of windows lie on multiples of 1 / GRID of the picture's side
+STEPS = (4, 2, 1)  # of the edges, in the grid: those of the windows that are ranked, and those by which one is moved
+SMALLEST = 56  # side of the smallest window, in the grid
 STRETCH = 1.45  # most by which the sides of a window may differ, as pictures were stretched to squares
 TRIED = 6  # windows that are laid over in full, of those that seem to fit best
 PLACE, APART = 4, 2  # side of a place and distance between places, in cells
@@ -114,52 +116,85 @@ def _places(cells: "np.ndarray") -> "np.ndarray":
 
 
 @cache
-def _windows() -> "tuple[np.ndarray, np.ndarray]":
-    """Return the (K, 16, 16) matrices that take a window of 16 cells, by linear interpolation, and their (K,) sides.
+def _resampling() -> "np.ndarray":
+    """Return the (GRID + 1, GRID + 1, 16, 16) matrices that take 16 cells between two edges, by linear interpolation.
 
-    The first one is the whole picture.
+    Those of windows that are too small are zero.
     """
     import numpy as np
 
-    matrices, sides = [], []
-    for shrunk in range(round((1 - SMALLEST) / STEP) + 1):
-        side = 1 - shrunk * STEP
-        for start in range(shrunk + 1):
-            place = np.clip((start * STEP + side * (np.arange(CELLS) + 0.5) / CELLS) * CELLS - 0.5, 0, CELLS - 1)
-            low = np.minimum(place.astype(np.int64), CELLS - 2)
-            matrix = np.zeros((CELLS, CELLS), dtype=np.float32)
-            matrix[np.arange(CELLS), low] += 1 - (place - low)
-            matrix[np.arange(CELLS), low + 1] += place - low
-            matrices.append(matrix)
-            sides.append(side)
-    return np.stack(matrices), np.array(sides)
+    matrices = np.zeros((GRID + 1, GRID + 1, CELLS, CELLS), dtype=np.float32)
+    cell = np.arange(CELLS)
+    for low in range(GRID - SMALLEST + 1):
+        for high in range(low + SMALLEST, GRID + 1):
+            place = np.clip((low + (high - low) * (cell + 0.5) / CELLS) / GRID * CELLS - 0.5, 0, CELLS - 1)
+            before = np.minimum(place.astype(np.int64), CELLS - 2)
+            matrices[low, high, cell, before] += 1 - (place - before)
+            matrices[low, high, cell, before + 1] += place - before
+    return matrices
+
+
+@cache
+def _edges() -> "np.ndarray":
+    """Return the (K, 2) edges, in the grid, of the windows that are ranked; the first one is the whole picture."""
+    import numpy as np
+
+    step = STEPS[0]
+    pairs = [(low, low + side) for side in range(GRID, SMALLEST - 1, -step) for low in range(0, GRID - side + 1, step)]
+    return np.array(pairs)
 
 
 def _best_window(a: "np.ndarray", b: "np.ndarray") -> "np.ndarray":
     """Return, for every pair, the window of `b` that agrees best with the whole of `a`, as (P, 2, 16, 16) fields.
 
-    All windows are ranked by their products with `a` over an estimate of their norms; the first few are then taken.
+    Coarse windows are ranked by their products with `a` over an estimate of their norms, and the first few are taken;
+    the edges of the best of them are then moved a little, rows first, by half a coarse step and by a quarter.
     """
     import numpy as np
 
-    windows, _ = _windows()
+    edges, resampling = _edges(), _resampling()
     ranked = np.argpartition(-_scores(a, b), TRIED, axis=1)[:, :TRIED]
-    tried = np.concatenate([np.zeros((len(a), 1), dtype=np.int64), ranked], axis=1)
-    best, taken = np.full(len(a), -np.inf), b
-    for down, across in (divmod(tried[:, place], len(windows)) for place in range(TRIED + 1)):
-        window = windows[down][:, None] @ b @ windows[across][:, None].transpose(0, 1, 3, 2)
-        score = (a * window).sum(axis=(1, 2, 3)) / np.sqrt((window**2).sum(axis=(1, 2, 3)) + 1e-9)
-        better = score > best
-        best = np.where(better, score, best)
-        taken = np.where(better[:, None, None, None], window, taken)
-    return taken
+    best, window = np.full(len(a), -np.inf), np.zeros((len(a), 4), dtype=np.int64)
+
+    def taken(windows: "np.ndarray") -> "np.ndarray":
+        top, bottom, left, right = windows.T
+        return resampling[top, bottom][:, None] @ b @ resampling[left, right][:, None].transpose(0, 1, 3, 2)
+
+    def try_out(windows: "np.ndarray") -> None:
+        found = taken(windows)
+        score = (a * found).sum(axis=(1, 2, 3)) / np.sqrt((found**2).sum(axis=(1, 2, 3)) + 1e-9)
+        better = score > best + 1e-6
+        best[better], window[better] = score[better], windows[better]
+
+    for place in [np.zeros(len(a), dtype=np.int64), *ranked.T]:
+        down, across = divmod(place, len(edges))
+        try_out(np.concatenate([edges[down], edges[across]], axis=1))
+    for step in STEPS[1:]:
+        for side in (0, 2):
+            centre = window.copy()
+            for low, high in product((-step, 0, step), repeat=2):
+                try_out(_moved(centre, side, low, high))
+    return taken(window)
+
+
+def _moved(windows: "np.ndarray", side: int, low: int, high: int) -> "np.ndarray":
+    """Return (P, 4) windows with the two edges of a side moved; those that are no windows then stay as they are."""
+    import numpy as np
+
+    moved = windows.copy()
+    moved[:, side] += low
+    moved[:, side + 1] += high
+    first, last = moved[:, side], moved[:, side + 1]
+    valid = (first >= 0) & (last <= GRID) & (last - first >= SMALLEST)
+    return np.where(valid[:, None], moved, windows)
 
 
 def _scores(a: "np.ndarray", b: "np.ndarray") -> "np.ndarray":
-    """Return the (P, K²) scores of all windows, down before across; those that stretch too much come last."""
+    """Return the (P, K²) scores of all coarse windows, down before across; those that stretch too much come last."""
     import numpy as np
 
-    windows, sides = _windows()
+    edges = _edges()
+    windows, sides = _resampling()[edges[:, 0], edges[:, 1]], (edges[:, 1] - edges[:, 0]) / GRID
     pairs, number = len(a), len(windows)
     # ⟨a, V b Wᵀ⟩ = ⟨Vᵀ a, b Wᵀ⟩: rows and columns of a window are taken apart, and all their pairs are one product.
     flat = windows.transpose(0, 2, 1).reshape(-1, CELLS)

@@ -2,7 +2,8 @@
 
 import json
 import tarfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections import ChainMap
+from collections.abc import Iterable, Iterator, MutableMapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,9 +12,9 @@ from pipeline import files
 from pipeline.acquire.raw import EXTENSIONS
 from pipeline.errors import ConfigError
 from pipeline.measure.embed import Encoder, stretched
-from pipeline.measure.image import measure_picture
+from pipeline.measure.image import cell_colours, measure_picture
 from pipeline.measure.structure import SIDE, structure
-from pipeline.select.pictures import Picture, picture_of
+from pipeline.select.pictures import Gallery, Picture, picture_of
 from pipeline.shards.picture import PictureError, decode_rgb
 
 if TYPE_CHECKING:
@@ -34,12 +35,29 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """N distinct pictures with their (N, D) embeddings and (N, 513) structures, and how many could not be decoded."""
+    """N distinct pictures with what they are compared by, as in a `Gallery`, and how many could not be decoded."""
 
     pictures: Sequence[Picture]
     vectors: "np.ndarray"
     structures: "np.ndarray"
+    colours: MutableMapping[str, bytes]
     unreadable: int
+
+    def gallery(self) -> Gallery:
+        """Return the pictures by themselves."""
+        return Gallery(self.pictures, self.vectors, self.structures, self.colours)
+
+
+def joined(first: Gallery | Measured, second: Gallery | Measured) -> Gallery:
+    """Return the pictures of both, those of the first one first."""
+    import numpy as np
+
+    return Gallery(
+        [*first.pictures, *second.pictures],
+        np.concatenate([first.vectors, second.vectors]),
+        np.concatenate([first.structures, second.structures]),
+        ChainMap(first.colours, second.colours),
+    )
 
 
 def read_items(path: Path) -> Iterator[Item]:
@@ -139,6 +157,7 @@ def measure_items(items: Iterable[Item], encoder: Encoder) -> Measured:
 
     captions: dict[str, list[str]] = {}
     pictures: list[Picture] = []
+    colours: dict[str, bytes] = {}
     seen, drawn, vectors, lines = [], [], [], []
     unreadable = 0
     for item in items:
@@ -155,6 +174,7 @@ def measure_items(items: Iterable[Item], encoder: Encoder) -> Measured:
             unreadable += 1
             continue
         pictures.append(picture_of(sha256, measure_picture(item.image)))
+        colours[sha256] = cell_colours(picture)
         seen.append(stretched(picture, encoder.image_size))
         drawn.append(stretched(picture, SIDE))
         if len(seen) == BATCH:
@@ -163,4 +183,4 @@ def measure_items(items: Iterable[Item], encoder: Encoder) -> Measured:
             seen, drawn = [], []
     vectors.append(encoder.encode_images(np.stack(seen)) if seen else np.zeros((0, encoder.dim), dtype=np.float32))
     lines.append(structure(np.stack(drawn) if drawn else np.zeros((0, SIDE, SIDE, 3), dtype=np.uint8)))
-    return Measured(pictures, np.concatenate(vectors), np.concatenate(lines), unreadable)
+    return Measured(pictures, np.concatenate(vectors), np.concatenate(lines), colours, unreadable)

@@ -1,6 +1,6 @@
 """What decides whether two pictures are one, and which of them stays."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 from pipeline.errors import DataError
 from pipeline.licences import CLASSES, licence_class
 from pipeline.measure.caption import words_of
+from pipeline.measure.catalogue import unique_images
 from pipeline.measure.embed import read_embeddings
 from pipeline.measure.structure import read_structure
+from pipeline.measure.vectors import check_vectors
+from pipeline.select.colours import PlacedColours
 from pipeline.select.config import DuplicateConfig
-from pipeline.select.neighbours import check_vectors
 from pipeline.tables import read_columns
 
 if TYPE_CHECKING:
@@ -24,7 +26,6 @@ SIGNALS = (
     "entropy",
     "width",
     "height",
-    "thumbnail",
     "brightness",
     "colourfulness",
     "edge_density",
@@ -43,7 +44,6 @@ class Picture:
         phash: the bits of the perceptual hash.
         entropy: of the grey levels, in bits.
         pixels: width times height.
-        thumbnail: bytes of a small copy, of one length for all pictures.
         edge_density: share of pixels on an edge.
         outline: it is lines on white paper.
         licence: SPDX expression.
@@ -55,7 +55,6 @@ class Picture:
     phash: int
     entropy: float
     pixels: int
-    thumbnail: bytes
     edge_density: float = 1.0
     outline: bool = False
     licence: str = ""
@@ -68,11 +67,19 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class Gallery:
-    """N pictures, the one to keep first, with their vectors: (N, D) embeddings and (N, 513) structures, float32."""
+    """N pictures, the one to keep first, with what they are compared by.
+
+    Attributes:
+        pictures: N of them.
+        vectors: (N, D) embeddings, float32.
+        structures: (N, 513), float32.
+        colours: those of the cells of each picture, by image hash; see `pipeline.select.colours`.
+    """
 
     pictures: Sequence[Picture]
     vectors: "np.ndarray"
     structures: "np.ndarray"
+    colours: MutableMapping[str, bytes]
 
 
 def picture_of(image: str, signals: Mapping[str, Any], licence: str = "", captions: Sequence[str] = ()) -> Picture:
@@ -84,7 +91,6 @@ def picture_of(image: str, signals: Mapping[str, Any], licence: str = "", captio
         phash=int(signals["phash"], 16),
         entropy=signals["entropy"],
         pixels=signals["width"] * signals["height"],
-        thumbnail=signals["thumbnail"],
         edge_density=signals["edge_density"],
         outline=paper,
         licence=licence,
@@ -92,12 +98,20 @@ def picture_of(image: str, signals: Mapping[str, Any], licence: str = "", captio
     )
 
 
-def gallery(config: DuplicateConfig, pictures: Sequence[Picture], rows: Mapping[str, int], *vectors: Any) -> Gallery:
-    """Return pictures in the order of `leader_order` with their embeddings and structures.
+def gallery(
+    config: DuplicateConfig,
+    pictures: Sequence[Picture],
+    rows: Mapping[str, int],
+    vectors: "np.ndarray",
+    structures: "np.ndarray",
+    colours: MutableMapping[str, bytes],
+) -> Gallery:
+    """Return pictures in the order of `leader_order` with what they are compared by.
 
     Args:
         rows: row among the vectors by image hash.
-        vectors: the (M, D) embeddings and the (M, 513) structures.
+        vectors, structures: (M, D) and (M, 513).
+        colours: by image hash.
 
     Raises:
         DataError: a vector is not finite or not of unit length.
@@ -106,10 +120,10 @@ def gallery(config: DuplicateConfig, pictures: Sequence[Picture], rows: Mapping[
 
     ordered = leader_order(config, pictures)
     chosen = np.array([rows[picture.sha256] for picture in ordered], dtype=np.int64)
-    taken = [np.ascontiguousarray(each[chosen]) for each in vectors]
-    for each in taken:
+    own = [np.ascontiguousarray(each[chosen]) for each in (vectors, structures)]
+    for each in own:
         check_vectors(each, [picture.sha256 for picture in ordered])
-    return Gallery(ordered, *taken)
+    return Gallery(ordered, own[0], own[1], colours)
 
 
 def leader_order(config: DuplicateConfig, pictures: Sequence[Picture]) -> list[Picture]:
@@ -134,7 +148,7 @@ def read_gallery(
     Args:
         catalogue: columns of ``signals/samples.parquet``.
         remaining: uids.
-        run: the run directory, for its signals.
+        run: the run directory, for its signals and raw shards.
         embeddings: the folder of the encoder's vectors.
 
     Raises:
@@ -156,4 +170,6 @@ def read_gallery(
     missing = [picture.sha256 for picture in pictures if picture.sha256 not in rows]
     if missing:
         raise DataError(f"{embeddings} has no vector for {len(missing)} pictures; remove it and run again")
-    return gallery(config, pictures, rows, vectors, read_structure(embeddings, len(known)))
+    return gallery(
+        config, pictures, rows, vectors, read_structure(embeddings, len(known)), PlacedColours(unique_images(run, run))
+    )

@@ -77,14 +77,6 @@ def listed(lists: Sequence[HashList], places: Mapping[str, Place]) -> dict[str, 
     return found
 
 
-def pdq_hex(picture: "Image.Image") -> str:
-    """Return the PDQ hash of an RGB picture, as lists have it."""
-    import numpy as np
-    import pdqhash
-
-    return np.packbits(np.asarray(pdqhash.compute(np.asarray(picture))[0], dtype=np.uint8)).tobytes().hex()
-
-
 def _table(hashes: Iterable[str]) -> "np.ndarray":
     """Return hashes as (N, 4) uint64."""
     import numpy as np

@@ -45,7 +45,9 @@ def test_a_pair_in_two_corpora_stays_in_the_first_of_the_recipe(tmp_path: Path) 
     ]
 
 
-@pytest.mark.parametrize("caption", ["", " ", "\t\n", "nan", "NaN", " null ", "NULL", "None", "N/A", "<NA>", "\u00a0"])
+@pytest.mark.parametrize(
+    "caption", ["", " ", "\t\n", "nan", "NaN", " null ", "NULL", "None", "N/A", "<NA>", "\u00a0", "\u200b\u200d"]
+)
 def test_captions_that_say_nothing_are_dropped(tmp_path: Path, caption: str) -> None:
     raw = corpus(tmp_path, "a", [row(caption, picture(1)), row("nan bread", picture(1))])
     counts = write_catalogue({"a": raw}, tmp_path / "samples.parquet", max_characters=100)

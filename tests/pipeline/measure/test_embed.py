@@ -8,11 +8,10 @@ import pytest
 from PIL import Image
 from real_pictures import corpus, encoded, picture, row
 
-from pipeline.errors import DataError
-from pipeline.files import read_json, write_json
+from pipeline.files import read_json
 from pipeline.measure.catalogue import unique_images, write_catalogue
 from pipeline.measure.config import EmbedConfig
-from pipeline.measure.embed import EfficientNetLite0, check_unit, embed_images, read_embeddings, stretched
+from pipeline.measure.embed import EfficientNetLite0, embed_images, read_embeddings, stretched
 from pipeline.measure.measure import embed
 from pipeline.shards.picture import decode_rgb
 
@@ -79,33 +78,6 @@ def test_another_encoder_of_the_same_form_will_do(run: Path) -> None:
     assert embed_images(Colours(), unique_images(run, run), run / "vectors", batch_size=4) == 6
     names, vectors = read_embeddings(run / "vectors")
     assert vectors.shape == (6, 3) and len(names) == 6
-
-
-def bad_vectors() -> dict[str, np.ndarray]:
-    good = np.eye(4, dtype=np.float32)
-    nan, infinite, zero = good.copy(), good.copy(), good.copy()
-    nan[2, 0], infinite[2, 1], zero[2] = np.nan, np.inf, 0
-    return {"nan": nan, "inf": infinite, "zero": zero, "long": good * 2, "double": good.astype(np.float64)}
-
-
-@pytest.mark.parametrize("kind", sorted(bad_vectors()))
-def test_vectors_that_cannot_be_compared_are_refused(tmp_path: Path, kind: str) -> None:
-    np.save(tmp_path / "image.npy", bad_vectors()[kind])
-    write_json(tmp_path / "images.json", ["a", "b", "c", "d"])
-    with pytest.raises(DataError, match=r"unit length|float32"):
-        read_embeddings(tmp_path)
-
-
-def test_the_first_bad_vector_is_named() -> None:
-    with pytest.raises(DataError, match="1 vectors are not finite or not of unit length, first that of c"):
-        check_unit(bad_vectors()["nan"], ["a", "b", "c", "d"])
-
-
-def test_vectors_of_other_pictures_are_refused(tmp_path: Path) -> None:
-    np.save(tmp_path / "image.npy", np.eye(4, dtype=np.float32))
-    write_json(tmp_path / "images.json", ["a", "b", "c"])
-    with pytest.raises(DataError, match="4 vectors for 3 pictures"):
-        read_embeddings(tmp_path)
 
 
 def test_pictures_that_cannot_be_decoded_have_no_vector(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from real_pictures import corpus, encoded, picture, row
 from pipeline.errors import ConfigError
 from pipeline.files import sha256_file
 from pipeline.measure.catalogue import unique_images, write_catalogue
-from pipeline.measure.image import SIGNALS, measure_picture, write_image_signals
+from pipeline.measure.image import SIGNALS, cell_colours, measure_picture, write_image_signals
 from pipeline.tables import read_columns
 
 
@@ -65,12 +65,13 @@ def test_the_pixel_hash_sees_through_the_file_format_but_not_through_the_size() 
     assert measure_picture(wide)["pixel_sha256"] != measure_picture(tall)["pixel_sha256"]
 
 
-def test_the_thumbnail_is_the_mean_of_each_cell() -> None:
+def test_the_colours_of_a_cell_are_its_mean_and_are_no_signal() -> None:
     pixels = np.zeros((32, 64, 3), dtype=np.uint8)
     pixels[:16, :32] = (200, 100, 50)
-    cells = np.frombuffer(measure_picture(encoded(Image.fromarray(pixels)))["thumbnail"], np.uint8).reshape(16, 16, 3)
+    cells = np.frombuffer(cell_colours(Image.fromarray(pixels)), np.uint8).reshape(16, 16, 3)
     assert (cells[:8, :8] == (200, 100, 50)).all()
     assert (cells[8:] == 0).all() and (cells[:, 8:] == 0).all()
+    assert not any(isinstance(value, bytes) for value in measure_picture(encoded(Image.fromarray(pixels))).values())
 
 
 def test_a_transparent_drawing_is_measured_on_white() -> None:

@@ -16,7 +16,7 @@ from real_pictures import encoded, picture
 
 from pipeline.errors import DataError
 from pipeline.measure.embed import EfficientNetLite0, stretched
-from pipeline.measure.image import measure_picture
+from pipeline.measure.image import cell_colours, measure_picture
 from pipeline.measure.structure import DIM, structure
 from pipeline.select.config import DuplicateConfig
 from pipeline.select.deduplicate import read_pairs, write_pairs
@@ -31,9 +31,7 @@ def plain(number: int, pixel_sha256: str = "", pixels: int = 1) -> Picture:
     """A picture of which only the vector matters: its hash is far from every other one."""
     phash = int(np.random.default_rng(number).integers(2**63))
     name = f"{number:04d}"
-    return Picture(
-        sha256=name, pixel_sha256=pixel_sha256 or name, phash=phash, entropy=5.0, pixels=pixels, thumbnail=b"\0"
-    )
+    return Picture(sha256=name, pixel_sha256=pixel_sha256 or name, phash=phash, entropy=5.0, pixels=pixels)
 
 
 def planted(count: int, seed: int, dim: int = 32) -> tuple[list[Picture], np.ndarray]:
@@ -57,15 +55,26 @@ def lined(count: int) -> np.ndarray:
     return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
 
-def hung(config: DuplicateConfig, pictures: list[Picture], vectors: np.ndarray, lines: np.ndarray) -> Gallery:
-    return gallery(config, pictures, {p.sha256: row for row, p in enumerate(pictures)}, vectors, lines)
+def hung(
+    config: DuplicateConfig,
+    pictures: list[Picture],
+    vectors: np.ndarray,
+    lines: np.ndarray,
+    colours: dict[str, bytes] | None = None,
+) -> Gallery:
+    colours = colours or {picture.sha256: b"\0" for picture in pictures}
+    return gallery(config, pictures, {p.sha256: row for row, p in enumerate(pictures)}, vectors, lines, colours)
 
 
 def removed(
-    config: DuplicateConfig, pictures: list[Picture], vectors: np.ndarray, lines: np.ndarray | None = None
+    config: DuplicateConfig,
+    pictures: list[Picture],
+    vectors: np.ndarray,
+    lines: np.ndarray | None = None,
+    colours: dict[str, bytes] | None = None,
 ) -> dict[str, tuple[str, float]]:
     """What the rule drops, by hash, with the partner's hash and the score."""
-    hanging = hung(config, pictures, vectors, lined(len(pictures)) if lines is None else lines)
+    hanging = hung(config, pictures, vectors, lined(len(pictures)) if lines is None else lines, colours)
     scores = close_pairs(config, hanging)
     names = [picture.sha256 for picture in hanging.pictures]
     dropped = greedy_leader(len(names), scores, reasons(config, scores))
@@ -149,7 +158,6 @@ def test_the_policy_says_which_copy_stays() -> None:
             phash=0,
             entropy=5.0,
             pixels=pixels,
-            thumbnail=b"\0",
             licence=licence,
             captions=(caption,),
         )
@@ -174,12 +182,16 @@ def encoder() -> EfficientNetLite0:
     return EfficientNetLite0(128)
 
 
-def measured(images: list[bytes], encoder: EfficientNetLite0) -> tuple[list[Picture], np.ndarray, np.ndarray]:
+Measured = tuple[list[Picture], np.ndarray, np.ndarray, dict[str, bytes]]
+
+
+def measured(images: list[bytes], encoder: EfficientNetLite0) -> Measured:
     """Real pictures, measured and encoded as a run does; the first byte string has hash 0000, and so on."""
     pictures = [picture_of(f"{number:04d}", measure_picture(data)) for number, data in enumerate(images)]
     squares = np.stack([stretched(decode_rgb(data), 128) for data in images])
     vectors = [encoder.encode_images(squares[start : start + 32]) for start in range(0, len(squares), 32)]
-    return pictures, np.concatenate(vectors), structure(squares)
+    colours = {f"{number:04d}": cell_colours(decode_rgb(data)) for number, data in enumerate(images)}
+    return pictures, np.concatenate(vectors), structure(squares), colours
 
 
 def clock(hour: int) -> bytes:
@@ -203,20 +215,20 @@ def named(pictures: list[Picture], names: list[str]) -> list[Picture]:
 
 
 def test_drawings_that_differ_in_what_matters_stay(encoder: EfficientNetLite0) -> None:
-    colours = ("red", "brown", "orange", "gold")
-    images = [*(clock(hour) for hour in range(12)), *(disc(colour) for colour in colours)]
-    pictures, vectors, lines = measured(images, encoder)
+    inks = ("red", "brown", "orange", "gold")
+    images = [*(clock(hour) for hour in range(12)), *(disc(ink) for ink in inks)]
+    pictures, vectors, lines, colours = measured(images, encoder)
     assert np.sum(np.triu(vectors @ vectors.T, 1) >= 0.95) > 5  # embeddings alone would merge them
-    names = [*(f"{hour} o'clock" for hour in range(12)), *(f"{colour} disc" for colour in colours)]
-    assert removed(DuplicateConfig(blank_entropy=0), named(pictures, names), vectors, lines) == {}
+    names = [*(f"{hour} o'clock" for hour in range(12)), *(f"{ink} disc" for ink in inks)]
+    assert removed(DuplicateConfig(blank_entropy=0), named(pictures, names), vectors, lines, colours) == {}
 
 
 def test_blank_pictures_are_never_merged(encoder: EfficientNetLite0) -> None:
     noise = np.random.default_rng(0).integers(248, 256, (64, 64, 3), dtype=np.uint8)
     shades = [(255, 255, 255), (254, 254, 254), (250, 250, 250), (128, 128, 128), (0, 0, 0), (2, 2, 2)]
     images = [encoded(Image.new("RGB", (64, 64), shade)) for shade in shades]
-    pictures, vectors, lines = measured([*images, encoded(Image.fromarray(noise))], encoder)
-    assert removed(DuplicateConfig(), pictures, vectors, lines) == {}
+    pictures, vectors, lines, colours = measured([*images, encoded(Image.fromarray(noise))], encoder)
+    assert removed(DuplicateConfig(), pictures, vectors, lines, colours) == {}
 
 
 def test_copies_of_a_picture_go_and_the_larger_one_stays(encoder: EfficientNetLite0) -> None:
@@ -227,8 +239,8 @@ def test_copies_of_a_picture_go_and_the_larger_one_stays(encoder: EfficientNetLi
     packed = io.BytesIO()
     large.save(packed, "PNG", compress_level=0)
     images = [half, jpeg.getvalue(), packed.getvalue(), encoded(large), picture(8, side=200)]
-    pictures, vectors, lines = measured(images, encoder)
-    dropped = removed(DuplicateConfig(), pictures, vectors, lines)
+    pictures, vectors, lines, colours = measured(images, encoder)
+    dropped = removed(DuplicateConfig(), pictures, vectors, lines, colours)
     assert set(dropped) == {"0000", "0002", "0003"}
     assert {partner for partner, _ in dropped.values()} == {"0001"}
 
@@ -243,9 +255,9 @@ def test_stories_keep_their_frames_and_lose_their_copies(corpora: Path, encoder:
     names = list(dict.fromkeys([*(image_of[row["dup_of"]] for row in truth), *(page["image"] for page in frames)]))
     copies = [corpora / "neardup-truth" / row["image"] for row in truth]
     data = [path.read_bytes() for path in [*(corpora / "picturebooks" / name for name in names), *copies]]
-    pictures, vectors, lines = measured(data, encoder)
+    pictures, vectors, lines, colours = measured(data, encoder)
     config = DuplicateConfig()
-    hanging = Gallery(pictures, vectors, lines)
+    hanging = Gallery(pictures, vectors, lines, colours)
     scores = close_pairs(config, hanging)
     one = reasons(config, scores) != ""
     merged = set(zip(scores.first[one].tolist(), scores.second[one].tolist(), strict=True))

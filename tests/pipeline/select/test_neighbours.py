@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from pipeline.errors import DataError
 from pipeline.select import neighbours
-from pipeline.select.neighbours import check_vectors, pairs_at_or_above, pairs_between
+from pipeline.select.neighbours import pairs_at_or_above, pairs_between
 
 
 def unit(rows: np.ndarray) -> np.ndarray:
@@ -43,6 +43,7 @@ def upper(pairs: dict[tuple[int, int], float]) -> dict[tuple[int, int], float]:
 def bounds(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Bounds by leading axes, as for many vectors, or the vectors themselves, as for few."""
     monkeypatch.setattr(neighbours, "SMALL", 0 if request.param == "axes" else 1e11)
+    monkeypatch.setattr(neighbours, "AXES", 0)
 
 
 @pytest.mark.usefixtures("bounds")
@@ -80,6 +81,7 @@ def test_threads_blocks_precision_and_order_change_nothing(monkeypatch: pytest.M
     turned = found(pairs_at_or_above(np.ascontiguousarray(vectors[order]), 0.7))
     assert {tuple(sorted((int(order[a]), int(order[b])))): cosine for (a, b), cosine in turned.items()} == expected
     monkeypatch.setattr(neighbours, "SMALL", 0)
+    monkeypatch.setattr(neighbours, "AXES", 0)
     changes = (("SMALL", 1e11), ("BLOCK", (64, 192)), ("LEADING", (4,)), ("LEADING", ()), ("CHUNK", 100))
     for name, value in (*changes, ("FEATURES", 1_000), ("SAMPLE", 70), ("PROBE", 30)):
         with monkeypatch.context() as patch:
@@ -105,27 +107,3 @@ def test_none_one_and_all_the_same() -> None:
     assert len(pairs) == 40 * 39 // 2 and all(0 <= a < b < 40 for a, b in pairs)
     with pytest.raises(DataError, match=r"more than 100 pairs have a cosine of 0.99 or more; raise the threshold"):
         pairs_at_or_above(np.repeat(one, 500, axis=0), 0.99, max_pairs=100)
-
-
-def broken() -> dict[str, tuple[np.ndarray, str]]:
-    good = planted(6, 8, 3)
-    nan, inf, zero, long = (good.copy() for _ in range(4))
-    nan[2, 1], inf[2, 1] = np.nan, np.inf
-    nan[4], zero[2], long[2] = np.nan, 0, good[2] * 2
-    return {
-        "NaN": (nan, "2 vectors are not finite or not of unit length: uid-2, uid-4$"),
-        "infinite": (inf, "1 vectors are not finite or not of unit length: uid-2$"),
-        "zero": (zero, "1 vectors are not finite or not of unit length: uid-2$"),
-        "not of unit length": (long, "1 vectors are not finite or not of unit length: uid-2$"),
-        "dimension": (good[:, :7], "vectors have 7 features and not 8"),
-        "float64": (good.astype(np.float64), "must be a float32 matrix, not float64"),
-        "Fortran order": (np.asfortranarray(good), "must lie row by row"),
-        "rows": (good[:5], "there are 5 vectors for 6 uids"),
-    }
-
-
-@pytest.mark.parametrize("kind", broken())
-def test_vectors_that_are_none_are_refused_with_their_uids(kind: str) -> None:
-    vectors, complaint = broken()[kind]
-    with pytest.raises(DataError, match=complaint):
-        check_vectors(vectors, [f"uid-{row}" for row in range(6)], dim=8)
