@@ -13,6 +13,12 @@ class StagesError(EssenError):
     exit_code = 3
 
 
+class TrialsError(EssenError):
+    """Trials, labelled pictures or sets to score on that are missing, damaged or of another form (exit 3)."""
+
+    exit_code = 3
+
+
 class DivergedError(EssenError):
     """Training whose loss stopped being a number (exit 5)."""
 

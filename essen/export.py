@@ -18,7 +18,8 @@ FORMAT = "essen-model/1"
 
 def save_model(model: Essen, tokenizer: CaptionTokenizer, config: ModelConfig, folder: Path) -> None:
     """Write a model's folder, each file atomically, the weights last; equal models give equal bytes."""
-    files.write_json(folder / "config.json", {"format": FORMAT, "model": config.model_dump(mode="json")})
+    complete = config.model_copy(update={"text": model.config.text})
+    files.write_json(folder / "config.json", {"format": FORMAT, "model": complete.model_dump(mode="json")})
     save_tokenizer(tokenizer, folder / "tokenizer.json")
     files.write_bytes(folder / "model.safetensors", weights_bytes(model.state_dict(), {"format": "pt"}))
 
@@ -31,7 +32,7 @@ def load_model(folder: Path) -> tuple[Essen, CaptionTokenizer]:
     """
     config = _read_config(folder / "config.json")
     tokenizer = load_tokenizer(folder / "tokenizer.json")
-    model = build_model(config, tokenizer.vocab_size, seed=0)
+    model = build_model(config, tokenizer.vocab_size, seed=0, pretrained=False)
     path = folder / "model.safetensors"
     try:
         model.load_state_dict(safetensors.torch.load_file(path))

@@ -1,4 +1,4 @@
-"""ESsEN: two towers, a joint space, and cross-attention between their tokens (arXiv 2604.18452)."""
+"""ESsEN: two towers, a joint space, and a fusion of their tokens (arXiv 2604.18452); and its one-tower baseline."""
 
 import math
 from typing import NamedTuple
@@ -7,14 +7,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from essen.config import ModelConfig
+from essen.config import FusionConfig, ModelConfig, NoFusionConfig, ShallowConfig
+from essen.errors import EssenError
 from essen.fusion.cross import CrossFusion, Fused
-from essen.towers.text import TextTower
+from essen.fusion.merged import MergedFusion
+from essen.fusion.shallow import ShallowFusion
+from essen.towers.build import build_text_tower, build_vision_tower
 from essen.towers.transformer import masked_mean
-from essen.towers.vision import VisionTower
 
-# Drawings are mostly white: these centre and scale them as well as per-channel statistics do, with nothing to store.
-PIXEL_MEAN, PIXEL_DEVIATION = 0.5, 0.25
 MAX_LOGIT_SCALE = math.log(100)
 
 
@@ -43,29 +43,62 @@ class TextFeatures(NamedTuple):
 
 
 class Essen(nn.Module):
-    """The two-tower model with its fusion module and heads."""
+    """The towers with their fusion module and heads.
 
-    def __init__(self, config: ModelConfig, vocab_size: int) -> None:
+    With one tower, the merged encoder is all there is: a modality's embedding comes from a pass of it with that
+    modality alone, and a pair's score from a pass with both.
+
+    Attributes:
+        config: of the model, complete: it can be built from it without any pretrained weights at hand.
+    """
+
+    def __init__(self, config: ModelConfig, vocab_size: int, *, pretrained: bool = True) -> None:
+        """Build the model.
+
+        Args:
+            config: of the model.
+            vocab_size: number of word pieces of its tokenizer.
+            pretrained: load the weights that the configuration names; otherwise all are random.
+
+        Raises:
+            EssenError: a pretrained tower cannot be had or does not fit.
+        """
         super().__init__()
-        self.config = config
         self.vocab_size = vocab_size
-        width = config.fusion.width
-        self.vision = VisionTower(config.vision, config.image_size, config.dropout)
-        self.text = TextTower(config.text, vocab_size, config.dropout)
+        self.vision = build_vision_tower(config, pretrained=pretrained)
+        self.text, self.config = build_text_tower(config, vocab_size, pretrained=pretrained)
         self.image_projection = nn.Linear(self.vision.width, config.embedding_size)
         self.text_projection = nn.Linear(self.text.width, config.embedding_size)
-        self.image_to_fusion = nn.Linear(self.vision.width, width)
-        self.text_to_fusion = nn.Linear(self.text.width, width)
-        self.token_types = nn.Parameter(torch.empty(2, width))
-        nn.init.normal_(self.token_types, std=0.02)
-        self.fusion = CrossFusion(config.fusion, config.dropout)
+        self._add_fusion()
+        self.logit_scale = nn.Parameter(torch.tensor(math.log(1 / 0.07)))
+
+    def _add_fusion(self) -> None:
+        """Add what comes after the towers' tokens: nothing, a shallow fusion, or one with token types and word head."""
+        config = self.config.fusion
+        self.image_to_fusion: nn.Module = nn.Identity()
+        self.text_to_fusion: nn.Module = nn.Identity()
+        self.token_types: nn.Parameter | None = None
+        self.fusion: CrossFusion | MergedFusion | ShallowFusion | None = None
+        self.word_head: nn.Module | None = None
+        if isinstance(config, NoFusionConfig):
+            return
+        width = config.width
+        if self.config.towers == "two":
+            self.image_to_fusion = nn.Linear(self.vision.width, width)
+            self.text_to_fusion = nn.Linear(self.text.width, width)
+        if isinstance(config, FusionConfig):
+            self.token_types = nn.Parameter(torch.empty(2, width))
+            nn.init.normal_(self.token_types, std=0.02)
+        self.fusion = _build_fusion(config, self.config.dropout)
         self.text_pooler = nn.Linear(width, width)
         self.image_pooler = nn.Linear(width, width)
+        if isinstance(config, ShallowConfig):
+            self.matching_head = nn.Linear(width, 1)
+            return
         self.matching_head = nn.Linear(2 * width, 1)
         self.word_head = nn.Sequential(
-            nn.Linear(width, width), nn.GELU(), nn.LayerNorm(width), nn.Linear(width, vocab_size)
+            nn.Linear(width, width), nn.GELU(), nn.LayerNorm(width), nn.Linear(width, self.vocab_size)
         )
-        self.logit_scale = nn.Parameter(torch.tensor(math.log(1 / 0.07)))
 
     def encode_images(self, pixels: Tensor) -> ImageFeatures:
         """Return the features of pictures.
@@ -74,11 +107,13 @@ class Essen(nn.Module):
             pixels: (B, 3, H, W), RGB; uint8 in 0..255 or floating point in 0..1. A picture of another size than
                 ``config.image_size`` is scaled to it.
         """
-        features = self.vision(prepare_pixels(pixels, self.config.image_size))
-        return ImageFeatures(
-            embedding=F.normalize(self.image_projection(features.pooled).float(), dim=-1),
-            tokens=self.image_to_fusion(features.tokens) + self.token_types[1],
-        )
+        pooled, tokens = self.vision(self.vision.normalise(prepare_pixels(pixels, self.config.image_size)))
+        tokens = self.image_to_fusion(tokens)
+        if self.token_types is not None:
+            tokens = tokens + self.token_types[1]
+        if self.config.towers == "one":
+            pooled = self._alone(tokens, None)
+        return ImageFeatures(F.normalize(self.image_projection(pooled).float(), dim=-1), tokens)
 
     def encode_texts(self, ids: Tensor, mask: Tensor) -> TextFeatures:
         """Return the features of captions.
@@ -87,27 +122,56 @@ class Essen(nn.Module):
             ids: (B, L) int64.
             mask: (B, L) bool, True where a token is real.
         """
-        features = self.text(ids, mask)
-        return TextFeatures(
-            embedding=F.normalize(self.text_projection(features.pooled).float(), dim=-1),
-            tokens=self.text_to_fusion(features.tokens) + self.token_types[0],
-            mask=mask,
-        )
+        pooled, tokens = self.text(ids, mask)
+        tokens = self.text_to_fusion(tokens)
+        if self.token_types is not None:
+            tokens = tokens + self.token_types[0]
+        if self.config.towers == "one":
+            pooled = self._alone(tokens, mask)
+        return TextFeatures(F.normalize(self.text_projection(pooled).float(), dim=-1), tokens, mask)
 
     def fuse(self, images: ImageFeatures, texts: TextFeatures) -> Fused:
-        """Return both token streams of B pairs after cross-attention."""
-        return self.fusion(texts.tokens, images.tokens, texts.mask)
+        """Return both token streams of B pairs after the fusion, or as they are where it is shallow or none."""
+        if isinstance(self.fusion, CrossFusion | MergedFusion):
+            fused: Fused = self.fusion(texts.tokens, images.tokens, texts.mask)
+            return fused
+        return Fused(texts.tokens, images.tokens)
 
     def match(self, images: ImageFeatures, texts: TextFeatures) -> Tensor:
-        """Return (B,) float32 logits that picture and caption of each of B pairs belong together."""
+        """Return (B,) float32 logits that picture and caption of each of B pairs belong together.
+
+        A model without fusion has the cosine over the temperature, and nothing else, to tell it by.
+        """
+        if self.fusion is None:
+            return self.logit_scale.exp() * (images.embedding * texts.embedding).sum(-1)
         fused = self.fuse(images, texts)
         pooled_text = torch.tanh(self.text_pooler(masked_mean(fused.text, texts.mask)))
         pooled_image = torch.tanh(self.image_pooler(fused.image.mean(1)))
-        return self.matching_head(torch.cat([pooled_text, pooled_image], dim=-1)).squeeze(-1).float()
+        if isinstance(self.fusion, ShallowFusion):
+            joined = self.fusion(pooled_text, pooled_image)
+        else:
+            joined = torch.cat([pooled_text, pooled_image], dim=-1)
+        return self.matching_head(joined).squeeze(-1).float()
 
     def predict_words(self, images: ImageFeatures, texts: TextFeatures) -> Tensor:
-        """Return (B, L, vocabulary) float32 logits of the word piece at every text position of B pairs."""
-        return self.word_head(self.fuse(images, texts).text).float()
+        """Return (B, L, vocabulary) float32 logits of the word piece at every text position of B pairs.
+
+        Raises:
+            EssenError: the fusion does not let words see the picture.
+        """
+        if self.word_head is None:
+            raise EssenError(
+                f"model.fusion of kind {self.config.fusion.kind} shows no picture to the words, so none can be told "
+                "from it: switch masked words off (train.objectives.masked: 0), or choose another fusion"
+            )
+        logits: Tensor = self.word_head(self.fuse(images, texts).text)
+        return logits.float()
+
+    def _alone(self, tokens: Tensor, mask: Tensor | None) -> Tensor:
+        """Return (B, h) float32: the mean of one modality's tokens after the one tower has seen them alone."""
+        assert isinstance(self.fusion, MergedFusion)  # the configuration sees to it
+        encoded = self.fusion.encode(tokens, mask).float()
+        return encoded.mean(1) if mask is None else masked_mean(encoded, mask)
 
     @torch.no_grad()
     def clamp_temperature(self) -> None:
@@ -116,15 +180,31 @@ class Essen(nn.Module):
 
 
 def prepare_pixels(pixels: Tensor, size: int) -> Tensor:
-    """Return pictures as float32 (B, 3, size, size), normalised; see `Essen.encode_images` for what is taken."""
+    """Return pictures as float32 (B, 3, size, size) of 0..1; see `Essen.encode_images` for what is taken."""
     scaled = pixels.float() / 255 if pixels.dtype == torch.uint8 else pixels.float()
     if scaled.shape[-2:] != (size, size):
         scaled = F.interpolate(scaled, size=(size, size), mode="bilinear", antialias=True, align_corners=False)
-    return (scaled - PIXEL_MEAN) / PIXEL_DEVIATION
+    return scaled
 
 
-def build_model(config: ModelConfig, vocab_size: int, seed: int) -> Essen:
-    """Return a model with weights that depend on the arguments alone; the caller's random state is left as it was."""
+def build_model(config: ModelConfig, vocab_size: int, seed: int, *, pretrained: bool = True) -> Essen:
+    """Return a model with weights that depend on the arguments alone; the caller's random state is left as it was.
+
+    Args:
+        config: of the model.
+        vocab_size: number of word pieces of its tokenizer.
+        seed: of all weights that are not loaded.
+        pretrained: load the weights that the configuration names; otherwise all are random.
+
+    Raises:
+        EssenError: a pretrained tower cannot be had or does not fit.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return Essen(config, vocab_size)
+        return Essen(config, vocab_size, pretrained=pretrained)
+
+
+def _build_fusion(config: FusionConfig | ShallowConfig, dropout: float) -> CrossFusion | MergedFusion | ShallowFusion:
+    if isinstance(config, ShallowConfig):
+        return ShallowFusion(config.width)
+    return MergedFusion(config, dropout) if config.kind == "concat" else CrossFusion(config, dropout)

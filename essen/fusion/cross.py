@@ -1,11 +1,16 @@
-"""Cross-attention fusion: LXMERT's layer with one cross-attention for both directions (Tan and Bansal 2019)."""
+"""Two streams that look at each other: LXMERT's shared cross-attention, and METER's co-attention.
 
-from typing import NamedTuple
+LXMERT (Tan and Bansal 2019) uses one cross-attention for both directions, METER (Dou et al. 2022) one for each.
+"""
+
+from typing import Literal, NamedTuple
 
 from torch import Tensor, nn
 
 from essen.config import FusionConfig
 from essen.towers.transformer import attend
+
+Norm = Literal["pre", "post"]
 
 
 class Fused(NamedTuple):
@@ -16,11 +21,12 @@ class Fused(NamedTuple):
 
 
 class Attention(nn.Module):
-    """Multi-head attention behind a LayerNorm (pre-norm), added to what came in: 4h² + 6h parameters."""
+    """Multi-head attention with a LayerNorm, added to what came in: 4h² + 6h parameters."""
 
-    def __init__(self, width: int, heads: int, dropout: float) -> None:
+    def __init__(self, width: int, heads: int, dropout: float, norm: Norm = "pre") -> None:
         super().__init__()
         self.heads = heads
+        self.post_norm = norm == "post"
         self.norm = nn.LayerNorm(width)
         self.query = nn.Linear(width, width)
         self.key_value = nn.Linear(width, 2 * width)
@@ -29,42 +35,52 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor, context: Tensor, context_mask: Tensor | None) -> Tensor:
         """Return (B, L, h): tokens `x` (B, L, h) after attending to the real tokens of `context` (B, M, h)."""
+        if self.post_norm:
+            return self.norm(x + self.dropout(self._attend(x, context, context_mask)))
+        return x + self.dropout(self._attend(self.norm(x), self.norm(context), context_mask))
+
+    def _attend(self, x: Tensor, context: Tensor, context_mask: Tensor | None) -> Tensor:
         batch, length, width = x.shape
         size = width // self.heads
-        query = self.query(self.norm(x)).view(batch, length, self.heads, size).transpose(1, 2)
-        key_value = self.key_value(self.norm(context)).view(batch, -1, 2, self.heads, size)
+        query = self.query(x).view(batch, length, self.heads, size).transpose(1, 2)
+        key_value = self.key_value(context).view(batch, -1, 2, self.heads, size)
         key, value = key_value.permute(2, 0, 3, 1, 4)
-        return x + self.dropout(self.out(attend(query, key, value, context_mask)))
+        attended: Tensor = self.out(attend(query, key, value, context_mask))
+        return attended
 
 
 class FeedForward(nn.Module):
-    """Two linear maps around a GELU behind a LayerNorm, added to what came in: 8h² + 7h parameters."""
+    """Two linear maps around a GELU with a LayerNorm, added to what came in: 8h² + 7h parameters."""
 
-    def __init__(self, width: int, dropout: float) -> None:
+    def __init__(self, width: int, dropout: float, norm: Norm = "pre") -> None:
         super().__init__()
+        self.post_norm = norm == "post"
         self.norm = nn.LayerNorm(width)
         self.inner = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return tokens of the same shape."""
+        if self.post_norm:
+            normed: Tensor = self.norm(x + self.dropout(self.inner(x)))
+            return normed
         return x + self.dropout(self.inner(self.norm(x)))
 
 
 class CrossLayer(nn.Module):
     """Cross-attention both ways from the streams as they came in, then self-attention, then feed-forward.
 
-    The cross-attention is one weight set for both directions; the rest is separate. 28h² + 32h parameters, as many as
-    LXMERT's, whose norms stand behind each part: here they stand before it, as in the towers, which train faster so.
+    The cross-attention is one weight set for both directions; the rest is separate. 28h² + 32h parameters. LXMERT's
+    norms stand behind each part (``post``); by default they stand before it, as in the towers, which trains faster.
     """
 
-    def __init__(self, width: int, heads: int, dropout: float = 0.0) -> None:
+    def __init__(self, width: int, heads: int, dropout: float = 0.0, norm: Norm = "pre") -> None:
         super().__init__()
-        self.cross = Attention(width, heads, dropout)
-        self.text_self = Attention(width, heads, dropout)
-        self.image_self = Attention(width, heads, dropout)
-        self.text_feed_forward = FeedForward(width, dropout)
-        self.image_feed_forward = FeedForward(width, dropout)
+        self.cross = Attention(width, heads, dropout, norm)
+        self.text_self = Attention(width, heads, dropout, norm)
+        self.image_self = Attention(width, heads, dropout, norm)
+        self.text_feed_forward = FeedForward(width, dropout, norm)
+        self.image_feed_forward = FeedForward(width, dropout, norm)
 
     def forward(self, text: Tensor, image: Tensor, text_mask: Tensor) -> Fused:
         """Return both streams; `text_mask` (B, Lt) is True where a text token is real, image tokens all are."""
@@ -75,14 +91,37 @@ class CrossLayer(nn.Module):
         )
 
 
+class CoLayer(nn.Module):
+    """Self-attention, then cross-attention, then feed-forward, all separate for each stream: 32h² + 38h parameters."""
+
+    def __init__(self, width: int, heads: int, dropout: float = 0.0, norm: Norm = "pre") -> None:
+        super().__init__()
+        self.text_self = Attention(width, heads, dropout, norm)
+        self.image_self = Attention(width, heads, dropout, norm)
+        self.text_cross = Attention(width, heads, dropout, norm)
+        self.image_cross = Attention(width, heads, dropout, norm)
+        self.text_feed_forward = FeedForward(width, dropout, norm)
+        self.image_feed_forward = FeedForward(width, dropout, norm)
+
+    def forward(self, text: Tensor, image: Tensor, text_mask: Tensor) -> Fused:
+        """Return both streams; `text_mask` (B, Lt) is True where a text token is real, image tokens all are."""
+        text, image = self.text_self(text, text, text_mask), self.image_self(image, image, None)
+        crossed_text, crossed_image = self.text_cross(text, image, None), self.image_cross(image, text, text_mask)
+        return Fused(text=self.text_feed_forward(crossed_text), image=self.image_feed_forward(crossed_image))
+
+
 class CrossFusion(nn.Module):
-    """A stack of cross layers over both streams, and a last norm for each: 4h parameters more."""
+    """A stack of `CrossLayer` or `CoLayer`; pre-norm has a last norm for each stream, 4h parameters more."""
 
     def __init__(self, config: FusionConfig, dropout: float = 0.0) -> None:
         super().__init__()
-        self.layers = nn.ModuleList(CrossLayer(config.width, config.heads, dropout) for _ in range(config.layers))
-        self.text_norm = nn.LayerNorm(config.width)
-        self.image_norm = nn.LayerNorm(config.width)
+        layer = CoLayer if config.kind == "meter" else CrossLayer
+        self.layers = nn.ModuleList(
+            layer(config.width, config.heads, dropout, config.norm) for _ in range(config.layers)
+        )
+        self.text_norm, self.image_norm = (
+            nn.LayerNorm(config.width) if config.norm == "pre" else nn.Identity() for _ in range(2)
+        )
 
     def forward(self, text: Tensor, image: Tensor, text_mask: Tensor) -> Fused:
         """Return both streams after all layers.

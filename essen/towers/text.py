@@ -1,22 +1,14 @@
-"""The text tower: a small transformer over word pieces."""
-
-from typing import NamedTuple
+"""The project's own text tower: a small transformer over word pieces."""
 
 import torch
 from torch import Tensor, nn
 
 from essen.config import TextConfig
+from essen.towers.tower import Tower, TowerFeatures
 from essen.towers.transformer import TransformerLayer, masked_mean
 
 
-class TextTowerFeatures(NamedTuple):
-    """What a tower makes of captions: `pooled` (B, width) and `tokens` (B, L, width)."""
-
-    pooled: Tensor
-    tokens: Tensor
-
-
-class TextTower(nn.Module):
+class TextTower(Tower):
     """Word pieces and positions, transformer blocks, a last norm; pooled by the mean of the real tokens."""
 
     def __init__(self, config: TextConfig, vocab_size: int, dropout: float = 0.0) -> None:
@@ -28,8 +20,10 @@ class TextTower(nn.Module):
         nn.init.normal_(self.positions, std=0.02)
         self.layers = nn.ModuleList(TransformerLayer(config.width, config.heads, dropout) for _ in range(config.layers))
         self.norm = nn.LayerNorm(config.width)
+        if config.freeze:
+            self.freeze(self.words, self.positions, self.layers, self.norm)
 
-    def forward(self, ids: Tensor, mask: Tensor) -> TextTowerFeatures:
+    def forward(self, ids: Tensor, mask: Tensor) -> TowerFeatures:
         """Return the features of captions.
 
         Args:
@@ -40,4 +34,4 @@ class TextTower(nn.Module):
         for layer in self.layers:
             tokens = layer(tokens, mask)
         tokens = self.norm(tokens)
-        return TextTowerFeatures(pooled=masked_mean(tokens.float(), mask), tokens=tokens)
+        return TowerFeatures(pooled=masked_mean(tokens.float(), mask), tokens=tokens)

@@ -1,19 +1,11 @@
-"""The vision tower: a convolutional network whose feature map becomes tokens, optionally with transformer blocks."""
-
-from typing import NamedTuple
+"""The project's own vision tower: a convolutional network whose feature map becomes tokens."""
 
 import torch
 from torch import Tensor, nn
 
 from essen.config import VisionConfig
+from essen.towers.tower import Tower, TowerFeatures, build_pool
 from essen.towers.transformer import TransformerLayer
-
-
-class VisionFeatures(NamedTuple):
-    """What a tower makes of pictures: `pooled` (B, C) and `tokens` (B, cells, C), C being the tower's width."""
-
-    pooled: Tensor
-    tokens: Tensor
 
 
 class ResidualBlock(nn.Module):
@@ -42,8 +34,8 @@ class ResidualBlock(nn.Module):
         return self.activation(self.branch(x) + self.shortcut(x))
 
 
-class VisionTower(nn.Module):
-    """Stem, residual stages, transformer blocks; cells are pooled by their mean, so their order is free.
+class VisionTower(Tower):
+    """Stem, residual stages, transformer blocks; without these, the order of the cells does not matter to the pool.
 
     The stem's convolutions halve the picture and double the channels, up to the first stage's width.
     """
@@ -64,12 +56,17 @@ class VisionTower(nn.Module):
                 stages.append(ResidualBlock(channels, width, halve=stage > 0 and block == 0))
                 channels = width
         self.stages = nn.Sequential(*stages)
-        self.cells = (image_size // 2 ** (config.stem + len(config.widths) - 1)) ** 2
+        self.cells = (image_size // config.stride) ** 2
         self.layers = nn.ModuleList(TransformerLayer(channels, config.heads, dropout) for _ in range(config.layers))
         self.positions = nn.Parameter(torch.zeros(1, self.cells, channels)) if config.layers else None
         self.norm = nn.LayerNorm(channels)
+        self.pool = build_pool(config.pool, channels)
+        if config.freeze:
+            self.freeze(self.stem, self.stages, self.layers)
+            if self.positions is not None:
+                self.freeze(self.positions)
 
-    def forward(self, pixels: Tensor) -> VisionFeatures:
+    def forward(self, pixels: Tensor) -> TowerFeatures:
         """Return the features of pictures.
 
         Args:
@@ -81,4 +78,4 @@ class VisionTower(nn.Module):
             tokens = tokens + self.positions
         for layer in self.layers:
             tokens = layer(tokens)
-        return VisionFeatures(pooled=self.norm(tokens.float().mean(1)), tokens=tokens)
+        return TowerFeatures(pooled=self.norm(self.pool(tokens.float())), tokens=tokens)

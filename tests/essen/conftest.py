@@ -2,11 +2,12 @@
 
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from PIL import Image, ImageDraw
 
 from essen.config import FusionConfig, ModelConfig, SamplingConfig, TextConfig, TrainConfig, VisionConfig
@@ -126,3 +127,12 @@ def tiny_training() -> TrainConfig:
         log_every=2,
         sampling=SamplingConfig(uniform_from=0.5),
     )
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """One thread of torch: on few pictures and a busy machine, several only wait for one another."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

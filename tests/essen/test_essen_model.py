@@ -7,6 +7,8 @@ from pydantic import ValidationError
 from essen.config import FusionConfig, ModelConfig, TextConfig, VisionConfig
 from essen.model import Essen, build_model
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 
 def inputs(batch: int = 4) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     generator = torch.Generator().manual_seed(0)
@@ -107,3 +109,88 @@ def test_the_temperature_starts_at_007_and_is_clamped(tiny_model: ModelConfig) -
 def test_a_configuration_that_cannot_work_is_named(make, word: str) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(ValidationError, match=word):
         make()
+
+
+def test_the_default_model_begins_with_the_weights_that_it_always_had() -> None:
+    model = build_model(ModelConfig(), vocab_size=4000, seed=0)
+    assert sum(parameter.numel() for parameter in model.parameters()) == 3_321_906
+    first = {
+        "vision.stem.0.weight": -0.0014408393,
+        "text.words.weight": -0.0179261435,
+        "image_projection.weight": 0.0281975195,
+        "token_types": 0.0050314330,
+        "fusion.layers.0.cross.query.weight": -0.0278993808,
+        "matching_head.weight": -0.0537301376,
+        "word_head.3.weight": 0.0563026778,
+    }
+    values = model.state_dict()
+    assert {name: values[name].flatten()[0].item() for name in first} == pytest.approx(first, rel=1e-5)
+
+
+ONE_TOWER = {
+    "image_size": 32,
+    "embedding_size": 32,
+    "towers": "one",
+    "vision": {"kind": "patch", "patch": 8, "width": 16, "layers": 0},
+    "text": {"max_length": 8, "width": 16, "layers": 0},
+    "fusion": {"kind": "concat", "width": 16, "layers": 2},
+}
+
+
+@pytest.fixture(scope="module")
+def one_tower() -> Essen:
+    return build_model(ModelConfig.model_validate(ONE_TOWER), vocab_size=300, seed=0).eval()
+
+
+def test_one_tower_is_embeddings_an_encoder_and_heads(one_tower: Essen) -> None:
+    h, cells, patch, e, vocabulary = 16, 16, 8, 32, 300
+    text = vocabulary * h + 8 * h + 2 * h
+    image = 3 * patch**2 * h + h + cells * h + 2 * h
+    encoder = 2 * (12 * h**2 + 13 * h) + 2 * h
+    heads = 2 * (h**2 + h) + 2 * h + 1 + (h**2 + h) + 2 * h + (h * vocabulary + vocabulary)
+    joint = 2 * (h * e + e) + 1
+    assert sum(p.numel() for p in one_tower.parameters()) == text + image + 2 * h + encoder + heads + joint
+
+
+@torch.inference_mode()
+def test_one_tower_embeds_each_modality_alone_and_matches_both_together(one_tower: Essen) -> None:
+    pixels, ids, mask = inputs()
+    images, texts = one_tower.encode_images(pixels), one_tower.encode_texts(ids, mask)
+    assert images.embedding.shape == texts.embedding.shape == (4, 32)
+    assert one_tower.predict_words(images, texts).shape == (4, 5, 300)
+    padding = torch.zeros(4, 3, dtype=torch.long)
+    long = one_tower.encode_texts(torch.cat([ids, padding], 1), torch.cat([mask, padding.bool()], 1))
+    torch.testing.assert_close(long.embedding, texts.embedding, atol=1e-5, rtol=0)
+    torch.testing.assert_close(one_tower.match(images, long), one_tower.match(images, texts), atol=1e-5, rtol=0)
+    others = one_tower.match(images.take(torch.tensor([1, 2, 3, 0])), texts)
+    assert (one_tower.match(images, texts) - others).abs().max() > 1e-5
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"vision": VisionConfig()},
+        {"text": {"max_length": 8, "width": 16, "layers": 1}},
+        {"fusion": {"kind": "lxmert", "width": 16}},
+        {"fusion": {"kind": "concat", "width": 32}},
+    ],
+)
+def test_one_tower_holds_nothing_beside_its_encoder(change: dict[str, object]) -> None:
+    with pytest.raises(ValidationError, match="towers: one needs"):
+        ModelConfig.model_validate({**ONE_TOWER, **change})
+
+
+def test_a_frozen_own_tower_stands_still_to_the_bit(tiny_model: ModelConfig) -> None:
+    values = tiny_model.model_dump()
+    values["vision"]["freeze"] = values["text"]["freeze"] = True
+    model = build_model(ModelConfig.model_validate(values), vocab_size=300, seed=0)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    optimiser = torch.optim.AdamW(model.parameters(), lr=0.1, weight_decay=0.1)
+    pixels, ids, mask = inputs()
+    for _ in range(3):
+        model.train()
+        model.match(model.encode_images(pixels), model.encode_texts(ids, mask)).sum().backward()
+        optimiser.step()
+    changed = {name for name, value in model.state_dict().items() if not torch.equal(value, before[name])}
+    assert "matching_head.weight" in changed
+    assert not {name for name in changed if name.startswith(("text.", "vision.stem", "vision.stages", "vision.layers"))}
