@@ -268,14 +268,18 @@ class AugmentConfig(Config):
 class ObjectiveConfig(Config):
     """Weights of the objectives; 0 switches one off."""
 
-    contrastive: float = Field(default=1.0, ge=0, description="image-text contrast (InfoNCE)")
+    contrastive: float = Field(default=1.0, ge=0, description="image-text contrast")
+    contrast: Literal["softmax", "sigmoid"] = Field(
+        default="softmax",
+        description="how: InfoNCE, or SigLIP, where each pair of the batch is judged by itself and a bias is learnt",
+    )
     image_contrast: float = Field(default=0.5, ge=0, description="contrast between pictures of equal captions")
     matching: float = Field(default=0.5, ge=0, description="image-text matching with hard negatives")
     masked: float = Field(default=0.2, ge=0, description="masked whole words")
     same_caption: Literal["positive", "mask"] = Field(
         default="positive", description="what pictures of one caption are to each other's text: positives, or left out"
     )
-    label_smoothing: float = Field(default=0.0, ge=0, lt=1, description="of the image-text contrast")
+    label_smoothing: float = Field(default=0.0, ge=0, lt=1, description="of the contrast by softmax")
     hardness: float = Field(
         default=0.3,
         ge=0,
@@ -446,13 +450,34 @@ class SamplingConfig(Config):
         return 0.1 if self.kind in ("tonics", "adaptive") else 0.0
 
 
+class StoppingConfig(Config):
+    """Early stopping: held-out retrieval is examined now and then, and the best weights are kept."""
+
+    patience: int = Field(
+        default=0, ge=0, description="examinations without a better score after which training ends; 0: no examination"
+    )
+    every: int = Field(default=100, ge=1, description="steps between two examinations; the last step is one too")
+    split: str = Field(default="validation", description="held-out set of the stages, never one that is reported on")
+
+
 class TrainConfig(Config):
     """One training run: everything that decides its bytes, together with the model, the shards and the machine."""
 
     seed: int = Field(default=0, ge=0, description="of the initial weights, the batches and all randomness")
     steps: int = Field(default=1500, ge=1, description="optimiser steps")
-    batch_size: int = Field(default=256, ge=1, description="pairs in a step")
+    batch_size: int = Field(default=256, ge=1, description="pairs in a step, of all processes together")
+    micro_batch: int = Field(
+        default=0,
+        ge=0,
+        description="most pairs that go through the model at once; the gradients are those of the whole batch, at a "
+        "third more work; 0: all",
+    )
     learning_rate: float = Field(default=4e-3, gt=0, description="highest learning rate")
+    schedule: Literal["cosine", "wsd"] = Field(
+        default="cosine",
+        description="after the warm-up: a cosine down to the final rate, or the highest rate until a decay at the end",
+    )
+    decay_share: float = Field(default=0.2, gt=0, le=1, description="wsd: share of the steps that decay takes")
     final_rate: float = Field(default=0.01, ge=0, le=1, description="learning rate at the end, share of the highest")
     warmup_steps: int = Field(default=50, ge=0, description="steps of linear warm-up")
     weight_decay: float = Field(
@@ -473,6 +498,21 @@ class TrainConfig(Config):
     checkpoint_every: int = Field(default=50, ge=1, description="steps between two checkpoints")
     log_every: int = Field(default=20, ge=1, description="steps between two lines of metrics.jsonl")
     max_skipped: int = Field(default=5, ge=0, description="steps in a row that may fail for a loss that is no number")
+    max_rollbacks: int = Field(
+        default=3,
+        ge=0,
+        description="times that the weights go back to the last checkpoint when more steps fail; not twice in a row",
+    )
+    stopping: StoppingConfig = StoppingConfig()
+    compile: bool = Field(
+        default=False, description="compile towers and fusion (torch.compile); without a C++ compiler it is left out"
+    )
+    deterministic: bool = Field(
+        default=False, description="refuse operations of torch whose result may differ from run to run"
+    )
+    tensorboard: bool = Field(
+        default=False, description="write event files for TensorBoard beside the checkpoints, which are no result"
+    )
     image_memory: int = Field(default=2048, ge=0, description="most MiB of decoded pictures to keep")
 
     def at(self, folder: Path) -> "TrainConfig":

@@ -90,24 +90,94 @@ for _name, _text in {
     "acquire": "Fetch or draw the corpora of a recipe into raw shards.",
     "measure": "Measure pictures and captions (and acquire, where that is not done).",
     "select": "Filter, deduplicate and split, with a reason for every drop.",
-    "order": "Order the training samples into stages, with the controls of the order.",
     "stage": "Write the staged WebDataset shards.",
     "train": "Train the model on the stages.",
-    "evaluate": "Score the trained model against its controls.",
     "report": "Write the HTML report.",
 }.items():
     _phase_command(_name, _text)
 
 
 @app.command()
+def order(
+    recipe: RecipeArgument,
+    run_directory: RunOption = None,
+    mirror: MirrorOption = None,
+    engine: EngineOption = Engine.LOCAL,
+    overrides: SetOption = None,
+    uid: Annotated[str | None, typer.Option("--explain", help="tell why this sample stands where it stands")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Order the training samples into stages, with the controls of the order."""
+    if uid is None:
+        _run(recipe, run_directory, mirror, engine, overrides, Phase.ORDER, as_json)
+        return
+    from dataclasses import asdict
+
+    from pipeline.curriculum.explain import explain, explanation_lines
+
+    directory = _run(recipe, run_directory, mirror, engine, overrides, Phase.ORDER, as_json=False)
+    explanation = explain(directory, uid)
+    for line in explanation_lines(explanation):
+        print(line)
+    _finish(as_json, {"run": str(directory), "explanation": asdict(explanation)})
+
+
+@app.command()
+def evaluate(
+    what: Annotated[
+        str,
+        typer.Argument(
+            metavar="RECIPE|MODEL",
+            help="a recipe; with --on a model's folder, or open_clip:NAME[@WEIGHTS] or open_clip:FOLDER",
+        ),
+    ],
+    on: Annotated[
+        list[Path] | None,
+        typer.Option("--on", help="trials, labelled pictures or stages to score a model on; can be repeated"),
+    ] = None,
+    to: Annotated[Path | None, typer.Option(help="with --on: write the scores to this JSON file")] = None,
+    run_directory: RunOption = None,
+    mirror: MirrorOption = None,
+    engine: EngineOption = Engine.LOCAL,
+    overrides: SetOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Score the trained model of a recipe, or with --on any model on anything, beside controls."""
+    from pipeline.errors import ConfigError
+
+    if not on:
+        if what.startswith("open_clip:") or (Path(what) / "model.safetensors").is_file():
+            raise ConfigError(f"{what} is a model: say what to score it on with --on")
+        if to is not None:
+            raise ConfigError("--to belongs to --on: a recipe's scores lie in reports/evaluation.json of its run")
+        _run(what, run_directory, mirror, engine, overrides, Phase.EVALUATE, as_json)
+        return
+    from essen.evaluate.table import table_lines
+    from flows.scoring import score_model
+
+    if run_directory is not None or mirror is not None:
+        raise ConfigError("--run and --mirror belong to a recipe, not to --on")
+    record = score_model(what, on, overrides or (), to)
+    for line in table_lines(record):
+        print(line)
+    _finish(as_json, record)
+
+
+@app.command()
 def verify(
     directory: Annotated[Path, typer.Argument(help="a run directory, or a directory of staged shards")],
+    readers: Annotated[
+        int, typer.Option(min=0, help="workers × ranks of a loader that deals whole shards: each stage must be enough")
+    ] = 0,
     as_json: JsonOption = False,
 ) -> None:
     """Check hashes, counts and contracts of a run or of staged shards; one line a problem, exit 3 if any."""
     from pipeline.errors import ConfigError, DataError
+    from pipeline.shards.layout import check_stages
     from pipeline.shards.verify import verify_run, verify_stages
 
+    if readers:
+        check_stages(directory / "stages" if (directory / "steps").is_dir() else directory, readers)
     if (directory / "steps").is_dir():
         problems = verify_run(directory)
     elif (directory / "manifest.json").is_file():
@@ -185,7 +255,8 @@ def dedup_calibrate(
     """Plant known copies and say which are found, by tier and threshold; the run's next report shows the curves."""
     from flows.recipe import load_recipe
     from pipeline.measure.measure import image_encoder
-    from pipeline.select.calibrate import CalibrationConfig, calibrate, summary
+    from pipeline.select.calibrate import CalibrationConfig, calibrate
+    from pipeline.select.judgement import summary
 
     config, encoder = CalibrationConfig(pictures=copies), None
     if run_directory is not None:
@@ -229,6 +300,22 @@ def corpora(
     found = find(cards or ())
     print_corpora(found)
     _finish(as_json, {"corpora": found})
+
+
+@app.command()
+def models(
+    latency: Annotated[bool, typer.Option("--latency", help="build and time each one, batch 1 on one thread")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """List the named model configurations in Markdown: parameters, FLOPs of a pair and, if asked for, latency."""
+    from dataclasses import asdict
+
+    from essen.overview import markdown, overview
+
+    entries = overview(latency=latency)
+    for line in markdown(entries):
+        print(line)
+    _finish(as_json, {"models": [asdict(entry) for entry in entries]})
 
 
 @app.command()
@@ -294,7 +381,8 @@ def _run(
     overrides: Sequence[str] | None,
     until: str,
     as_json: bool,
-) -> None:
+) -> Path:
+    """Do a run up to a phase and return its directory."""
     from flows.engines import ENGINES
     from flows.job import Job
     from flows.recipe import find_recipe, load_recipe
@@ -318,6 +406,7 @@ def _run(
     for line in summary["lines"]:
         print(line)
     _finish(as_json, {"run": str(directory), **summary})
+    return directory
 
 
 def _summary(job: "Job") -> dict[str, Any]:

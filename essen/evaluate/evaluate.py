@@ -27,27 +27,26 @@ import numpy as np
 from essen.config import EvaluateConfig
 from essen.errors import StagesError
 from essen.evaluate.bootstrap import bootstrap_means
-from essen.evaluate.encode import Encoded, HeldOut, encode, match_scores, read_held_out
+from essen.evaluate.controls import SHUFFLED_CAPTIONS
+from essen.evaluate.encoders import EssenEncoder, similarities
+from essen.evaluate.held_out import HeldOut, read_held_out
+from essen.evaluate.recall import DIRECTIONS, KS, reranked, shuffled, turned
 from essen.evaluate.retrieval import (
     Bools,
     Floats,
-    Galleries,
     Ints,
     chance_median_rank,
     chance_recall,
-    rerank_scores,
     retrieval_ranks,
     top_items,
 )
 from essen.export import load_model
-from essen.model import Essen, build_model
-from essen.tokenizer import CaptionTokenizer
+from essen.model import build_model
 from essen.train import uses_bf16
 from pipeline import files
 from pipeline.shards.read import open_stages
 
 FORMAT = "essen-evaluation/1"
-KS = (1, 5, 10)
 SHOWN = 5  # answers recorded of an example
 
 
@@ -69,21 +68,23 @@ def evaluate(config: EvaluateConfig, stages: Path, model: Path, out: Path) -> di
     opened = open_stages(stages)
     if not opened.evaluation:
         raise StagesError(f"{stages} holds no evaluation set; split off a part in the selection, then stage again")
-    trained, tokenizer = load_model(model)
-    untrained = build_model(trained.config, tokenizer.vocab_size, config.initial_seed)
+    loaded, tokenizer = load_model(model)
+    initial = build_model(loaded.config, tokenizer.vocab_size, config.initial_seed)
+    bf16 = uses_bf16(config.precision)
+    trained, untrained = (EssenEncoder(own, tokenizer, config.batch_size, bf16) for own in (loaded, initial))
     sets = [
-        score_set(config, read_held_out(part, trained.config.image_size), trained, untrained, tokenizer, number)
+        score_set(config, read_held_out(part, trained.image_size), trained, untrained, number)
         for number, part in enumerate(opened.evaluation.values())
     ]
     record = {
         "format": FORMAT,
         "model": {
-            "name": trained.config.name,
-            "parameters": sum(parameter.numel() for parameter in trained.parameters()),
+            "name": trained.name,
+            "parameters": trained.parameters,
             "weights_sha256": files.sha256_file(model / "model.safetensors"),
         },
         "stages": opened.digest,
-        "precision": "bf16" if uses_bf16(config.precision) else "fp32",
+        "precision": "bf16" if bf16 else "fp32",
         **config.model_dump(include={"seed", "resamples", "level", "rerank_top"}),
         "sets": sets,
     }
@@ -95,29 +96,23 @@ def evaluate(config: EvaluateConfig, stages: Path, model: Path, out: Path) -> di
 
 
 def score_set(
-    config: EvaluateConfig,
-    held_out: HeldOut,
-    trained: Essen,
-    untrained: Essen,
-    tokenizer: CaptionTokenizer,
-    number: int,
+    config: EvaluateConfig, held_out: HeldOut, trained: EssenEncoder, untrained: EssenEncoder, number: int
 ) -> dict[str, Any]:
     """Return the part of the record that is about one held-out set; `number` tells its random draws from others'."""
-    bf16 = uses_bf16(config.precision)
-    encoded = encode(trained, tokenizer, held_out, config.batch_size, bf16)
-    before = encode(untrained, tokenizer, held_out, config.batch_size, bf16)
+    texts, images = trained.encode_texts(held_out.captions), trained.encode_images(held_out.pixels)
+    similarity = similarities(texts, images)
+    before = similarities(untrained.encode_texts(held_out.captions), untrained.encode_images(held_out.pixels))
     galleries = held_out.galleries
-    shuffled = _shuffled(galleries, np.random.default_rng([config.seed, number, 0]))
+    wrong = shuffled(galleries, SHUFFLED_CAPTIONS, np.random.default_rng([config.seed, number, 0]))
     directions = []
-    for direction in ("text_to_image", "image_to_text"):
-        turn = _turned(direction)
-        similarity, relevant = turn(encoded.similarity), turn(galleries.relevant)
-        ranks = {"trained": retrieval_ranks(similarity, relevant)}
-        if config.rerank_top:
-            reordered = _reranked(config, trained, encoded, direction)
+    for direction in DIRECTIONS:
+        relevant = turned(direction, galleries.relevant)
+        ranks = {"trained": retrieval_ranks(turned(direction, similarity), relevant)}
+        if config.rerank_top and trained.fuses:
+            reordered = reranked(trained, texts, images, similarity, direction, config.rerank_top)
             ranks["reranked"] = retrieval_ranks(reordered, relevant)
-        ranks["untrained"] = retrieval_ranks(turn(before.similarity), relevant)
-        ranks["shuffled"] = retrieval_ranks(similarity, turn(shuffled))
+        ranks["untrained"] = retrieval_ranks(turned(direction, before), relevant)
+        ranks["shuffled"] = retrieval_ranks(turned(direction, similarity), turned(direction, wrong))
         queries = galleries.captions if direction == "text_to_image" else galleries.images
         units = [held_out.groups[row] for row in queries]
         directions.append({"direction": direction, **_scores(config, ranks, relevant, units, number)})
@@ -127,31 +122,8 @@ def score_set(
         "images": len(galleries.images),
         "captions": len(galleries.captions),
         "directions": directions,
-        "examples": _examples(config, held_out, encoded, number),
+        "examples": _examples(config, held_out, similarity, number),
     }
-
-
-def _shuffled(galleries: Galleries, rng: np.random.Generator) -> Bools:
-    """Return what would be correct (T, I) if every pair had the caption of another pair, drawn at random."""
-    relevant = np.zeros_like(galleries.relevant)
-    relevant[rng.permutation(galleries.caption_of), galleries.image_of] = True
-    return relevant
-
-
-def _turned(direction: str) -> Any:
-    """Return what brings a (captions, pictures) array to (queries, gallery)."""
-    return (lambda array: array) if direction == "text_to_image" else np.transpose
-
-
-def _reranked(config: EvaluateConfig, model: Essen, encoded: Encoded, direction: str) -> Floats:
-    similarity = _turned(direction)(encoded.similarity)
-    candidates = top_items(similarity, config.rerank_top)
-    queries = np.repeat(np.arange(len(similarity)), candidates.shape[1])
-    captions, images = (queries, candidates.ravel())
-    if direction == "image_to_text":
-        captions, images = images, captions
-    logits = match_scores(model, encoded, captions, images, config.batch_size, uses_bf16(config.precision))
-    return rerank_scores(similarity, candidates, logits.reshape(candidates.shape))
 
 
 def _scores(
@@ -187,10 +159,10 @@ def _scores(
     }
 
 
-def _examples(config: EvaluateConfig, held_out: HeldOut, encoded: Encoded, number: int) -> list[dict[str, Any]]:
+def _examples(config: EvaluateConfig, held_out: HeldOut, similarity: Floats, number: int) -> list[dict[str, Any]]:
     """Return captions drawn from those answered rightly and from those answered wrongly, with the first answers."""
     galleries = held_out.galleries
-    ranks = retrieval_ranks(encoded.similarity, galleries.relevant)
+    ranks = retrieval_ranks(similarity, galleries.relevant)
     rng = np.random.default_rng([config.seed, number, 2])
     right = _draw(np.flatnonzero(ranks == 1), -(-config.examples // 2), rng)
     wrong = _draw(np.flatnonzero(ranks > 1), config.examples // 2, rng)
@@ -202,10 +174,10 @@ def _examples(config: EvaluateConfig, held_out: HeldOut, encoded: Encoded, numbe
             "results": [
                 {
                     "uid": held_out.uids[galleries.images[image]],
-                    "score": round(float(encoded.similarity[row, image]), 6),
+                    "score": round(float(similarity[row, image]), 6),
                     "correct": bool(galleries.relevant[row, image]),
                 }
-                for image in top_items(encoded.similarity[[row]], SHOWN)[0]
+                for image in top_items(similarity[[row]], SHOWN)[0]
             ],
         }
         for row in (*right, *wrong)

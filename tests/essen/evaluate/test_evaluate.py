@@ -10,8 +10,10 @@ import torch
 
 from essen.config import EvaluateConfig, ModelConfig, TrainConfig
 from essen.errors import EssenError, StagesError
-from essen.evaluate.encode import encode, match_scores, read_held_out
-from essen.evaluate.evaluate import KS, SHOWN, evaluate
+from essen.evaluate.encoders import EssenEncoder
+from essen.evaluate.evaluate import SHOWN, evaluate
+from essen.evaluate.held_out import read_held_out
+from essen.evaluate.recall import KS
 from essen.evaluate.retrieval import chance_recall
 from essen.export import load_model, save_model
 from essen.model import build_model
@@ -138,10 +140,11 @@ def test_equal_captions_are_one_query_and_whole_groups_are_drawn(
 def test_matching_scores_do_not_depend_on_padding_or_batches(small_stages: Path, trained: Path) -> None:
     model, tokenizer = load_model(trained)
     held_out = read_held_out(open_stages(small_stages).evaluation["test"], model.config.image_size)
-    encoded = encode(model, tokenizer, held_out, 7, bf16=False)
+    encoder = EssenEncoder(model, tokenizer, batch_size=7, bf16=False)
+    texts, pictures = encoder.encode_texts(held_out.captions), encoder.encode_images(held_out.pixels)
     rng = np.random.default_rng(0)
     captions, images = rng.integers(0, 24, 50), rng.integers(0, 24, 50)
-    together = match_scores(model, encoded, captions, images, 8, bf16=False)
+    together = encoder.match(texts, pictures, captions, images)
     with torch.inference_mode():
         for pair in range(0, 50, 7):
             text = tokenizer.encode([held_out.captions[captions[pair]]], model.config.text.max_length)
