@@ -1,7 +1,7 @@
 """Why a pair stands where it stands in the order."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -81,34 +81,66 @@ class Explanation:
     after: tuple[Neighbour, ...]
 
 
+def is_ordered(run: Path) -> bool:
+    """Tell whether a run holds an order that can be explained."""
+    return (run / FOLDER / "signals.parquet").is_file()
+
+
 def explain(run: Path, uid: str) -> Explanation:
     """Return why a pair of the train split stands where it stands; reads the run's order as it is.
 
     Raises:
         ConfigError: the run has no order, or the uid is not in it.
     """
+    return explain_all(run, [uid])[0]
+
+
+def explain_all(run: Path, uids: Sequence[str]) -> list[Explanation]:
+    """Return why each of some pairs stands where it stands; the run's files are read once. Raises as `explain`."""
+    import pyarrow as pa
     import pyarrow.compute as pc
 
     folder = run / FOLDER
     if not (folder / "order.parquet").is_file():
         raise ConfigError(f"{run} has no order; run order first")
-    table = read_table(folder / "order.parquet")
-    rank = pc.index(table.column("uid"), uid).as_py()
-    if rank < 0:
-        raise ConfigError(_not_there(run, uid))
-    row = table.slice(rank, 1).to_pylist()[0]
     summary = files.read_json(folder / "summary.json")
-    signals = read_table(folder / "signals.parquet")
-    raw = signals.slice(pc.index(signals.column("uid"), uid).as_py(), 1).to_pylist()[0]
-    entry = summary["stages"][row["stage"] - 1]
+    table, signals = _with_captions(run, read_table(folder / "order.parquet")), read_table(folder / "signals.parquet")
+    wanted = pa.array(uids, pa.string())
+    ranks = pc.index_in(wanted, value_set=table.column("uid").combine_chunks())
+    for uid, rank in zip(uids, ranks.to_pylist(), strict=True):
+        if rank is None:
+            raise ConfigError(_not_there(run, uid))
+    raw = signals.take(pc.index_in(wanted, value_set=signals.column("uid").combine_chunks())).to_pylist()
+    rows = table.take(ranks).to_pylist()
+    new = _new_words(run, summary["config"], table, rows)
+    return [_explanation(summary, table, *each) for each in zip(rows, raw, new, strict=True)]
+
+
+def _with_captions(run: Path, table: Any) -> Any:
+    """Return an order with the caption and the corpus of every pair."""
+    import pyarrow.compute as pc
+
     kept = read_kept(run, ["uid", "caption", "corpus"])
-    near = _neighbours(table, kept, rank)
-    own = kept.filter(pc.field("uid") == uid).to_pylist()[0]
-    new = _new_words(run, summary["config"], table, uid, row["stage"])
+    places = pc.index_in(table.column("uid"), value_set=kept.column("uid").combine_chunks())
+    for name in ("caption", "corpus"):
+        table = table.append_column(name, kept.column(name).take(places))
+    return table
+
+
+def _explanation(
+    summary: Mapping[str, Any],
+    table: Any,
+    row: Mapping[str, Any],
+    raw: Mapping[str, Any],
+    new_words: tuple[str, ...] | None,
+) -> Explanation:
+    entry = summary["stages"][row["stage"] - 1]
+    rank = row["rank"]
+    near = _neighbours(table, rank)
     return Explanation(
-        uid=uid,
-        caption=own["caption"],
-        corpus=own["corpus"],
+        uid=row["uid"],
+        caption=row["caption"],
+        corpus=row["corpus"],
         stage=row["stage"],
         stage_name=row["stage_name"],
         rank=rank,
@@ -117,8 +149,8 @@ def explain(run: Path, uid: str) -> Explanation:
         stage_samples=entry["samples"],
         difficulty=row["difficulty"],
         components=_components(summary["weights"], raw, row),
-        cut=_cut(summary, entry, raw["cut"], own["corpus"]),
-        new_words=new,
+        cut=_cut(summary, entry, raw["cut"], row["corpus"]),
+        new_words=new_words,
         within=WITHIN[summary["config"]["within"]],
         before=tuple(neighbour for neighbour in near if neighbour.rank < rank),
         after=tuple(neighbour for neighbour in near if neighbour.rank > rank),
@@ -184,21 +216,20 @@ def _cut(summary: Mapping[str, Any], entry: Mapping[str, Any], value: float | No
     return f"{what} is {value:.4g}; it holds what is {' and '.join(bounds) or 'there'}"
 
 
-def _neighbours(table: Any, kept: Any, rank: int) -> list[Neighbour]:
-    import pyarrow.compute as pc
-
+def _neighbours(table: Any, rank: int) -> list[Neighbour]:
     start = max(0, rank - NEIGHBOURS)
-    rows = table.slice(start, rank + NEIGHBOURS + 1 - start).select(["uid", "stage", "rank", "difficulty"])
-    places = pc.index_in(rows.column("uid"), value_set=kept.column("uid").combine_chunks())
-    captions = kept.column("caption").take(places).to_pylist()
-    return [Neighbour(**row, caption=caption) for row, caption in zip(rows.to_pylist(), captions, strict=True)]
+    rows = table.slice(start, rank + NEIGHBOURS + 1 - start)
+    return [Neighbour(**row) for row in rows.select(["uid", "stage", "rank", "difficulty", "caption"]).to_pylist()]
 
 
-def _new_words(run: Path, config: dict[str, Any], table: Any, uid: str, stage: int) -> tuple[str, ...] | None:
-    """Return the content words of a pair that are neither seed words nor in a pair of an earlier stage."""
+def _new_words(
+    run: Path, config: dict[str, Any], table: Any, rows: Sequence[Mapping[str, Any]]
+) -> list[tuple[str, ...] | None]:
+    """Return for some rows of an order the content words that are neither seed words nor in an earlier stage."""
     if config["by"] != "vocabulary":
-        return None
+        return [None] * len(rows)
     import numpy as np
+    import pyarrow as pa
     import pyarrow.compute as pc
 
     rule = CurriculumConfig.model_validate(config).vocabulary
@@ -206,10 +237,16 @@ def _new_words(run: Path, config: dict[str, Any], table: Any, uid: str, stage: i
     lemmas = read_content(pairs)
     places = pc.index_in(pairs.column("uid"), value_set=table.column("uid").combine_chunks())
     stages = table.column("stage").take(places).to_numpy()
-    known = frequency_rank(lemmas) < rule.seed_words
-    known[np.unique(lemmas.codes[stages[lemmas.rows] < stage])] = True
-    taught = set(lemmas.names[known].tolist())
-    return tuple(word for word in lemmas.of(pc.index(pairs.column("uid"), uid).as_py()) if word not in taught)
+    taught = {}
+    for stage in {row["stage"] for row in rows}:
+        known = frequency_rank(lemmas) < rule.seed_words
+        known[np.unique(lemmas.codes[stages[lemmas.rows] < stage])] = True
+        taught[stage] = set(lemmas.names[known].tolist())
+    own = pc.index_in(pa.array([row["uid"] for row in rows]), value_set=pairs.column("uid")).to_pylist()
+    words = [lemmas.of(place) for place in own]
+    return [
+        tuple(word for word in said if word not in taught[row["stage"]]) for row, said in zip(rows, words, strict=True)
+    ]
 
 
 def _not_there(run: Path, uid: str) -> str:

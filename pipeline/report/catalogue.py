@@ -1,9 +1,9 @@
 """The samples of a run as the page shows them, and which of their pictures it may show."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pipeline.errors import DataError
 from pipeline.report.config import ReportConfig
@@ -15,16 +15,18 @@ from pipeline.workspace import Workspace
 
 COLUMNS = ("uid", "image_sha256", "caption", "lang", "corpus", "raw_shard", "raw_offset", "raw_size")
 VERDICTS = "selection/verdicts.parquet"
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Tile:
-    """A picture with its caption; `picture` is a ``data:`` address, `note` a word below."""
+    """A picture with its caption; `picture` is a ``data:`` address, `note` a word below, `uid` that of the sample."""
 
     picture: str
     caption: str
     lang: str
     note: str = ""
+    uid: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +70,9 @@ class Catalogue:
         row = self.row[uid]
         shard, offset, size = (self.columns[name][row] for name in ("raw_shard", "raw_offset", "raw_size"))
         picture = raw_picture(self.run, shard, offset, size, config.thumbnail)
-        return Tile(picture=picture, caption=self.columns["caption"][row], lang=self.columns["lang"][row], note=note)
+        return Tile(
+            picture=picture, caption=self.columns["caption"][row], lang=self.columns["lang"][row], note=note, uid=uid
+        )
 
 
 def read_catalogue(run: Path) -> Catalogue | None:
@@ -81,6 +85,15 @@ def read_catalogue(run: Path) -> Catalogue | None:
         return Catalogue(run=run, columns=columns, row=rows)
     verdicts = read_table(run / VERDICTS).to_pylist()
     return Catalogue(run=run, columns=columns, row=rows, verdicts=verdicts, unsafe=unsafe_images(run))
+
+
+def evenly_spaced(items: Sequence[T], wanted: int) -> list[T]:
+    """Return at most `wanted` of some items, first and last among them, evenly spaced."""
+    if wanted >= len(items):
+        return list(items)
+    if wanted == 1:
+        return [items[0]]
+    return [items[place * (len(items) - 1) // (wanted - 1)] for place in range(wanted)]
 
 
 def seen_by_safety(config: SafetyConfig, run: Path, uids: Iterable[str]) -> list[str]:

@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
-from pipeline.report.catalogue import Catalogue, Tile
+from pipeline.report.catalogue import Catalogue, Tile, evenly_spaced
 from pipeline.report.config import ReportConfig
 from pipeline.report.selection import DUPLICATES
-from pipeline.report.stages import evenly_spaced
+from pipeline.report.sources import frequent_first
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +71,8 @@ def read_duplicates(config: ReportConfig, catalogue: Catalogue | None) -> Duplic
     reasons: dict[str, list[tuple[float, str, str]]] = {}
     for row in shown:
         reasons.setdefault(row["reason"], []).append((-row["score"], row["uid"], row["partner"]))
-    kinds = [_kind(config, catalogue, reason, reasons[reason]) for reason in _frequent_first(reasons)]
+    frequent = frequent_first({reason: len(rows) for reason, rows in reasons.items()})
+    kinds = [_kind(config, catalogue, reason, reasons[reason]) for reason in frequent]
     groups: dict[str, dict[str, str]] = {}  # by kept picture: a sample of every picture that it stands for
     leader: dict[str, str] = {}
     for row in shown:
@@ -93,13 +94,9 @@ def read_duplicates(config: ReportConfig, catalogue: Catalogue | None) -> Duplic
     )
 
 
-def _frequent_first(reasons: dict[str, list[tuple[float, str, str]]]) -> list[str]:
-    return sorted(reasons, key=lambda reason: (-len(reasons[reason]), reason))
-
-
 def _kind(config: ReportConfig, catalogue: Catalogue, reason: str, rows: list[tuple[float, str, str]]) -> Kind:
     rows = sorted(rows)
-    chosen = [rows[place] for place in evenly_spaced(len(rows), config.pairs)]
+    chosen = evenly_spaced(rows, config.pairs)
     pairs = [
         Pair(dropped=catalogue.tile(dropped, config), kept=catalogue.tile(partner, config), reason=reason, score=-score)
         for score, dropped, partner in chosen
@@ -108,5 +105,5 @@ def _kind(config: ReportConfig, catalogue: Catalogue, reason: str, rows: list[tu
 
 
 def _cluster(config: ReportConfig, catalogue: Catalogue, kept: str, dropped: list[str]) -> Cluster:
-    shown = [dropped[place] for place in evenly_spaced(len(dropped), config.cluster_size - 1)]
+    shown = evenly_spaced(dropped, config.cluster_size - 1)
     return Cluster(dropped=len(dropped), tiles=[catalogue.tile(uid, config) for uid in (kept, *shown)])

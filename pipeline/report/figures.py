@@ -126,23 +126,6 @@ def svg(name: str, title: str, size: tuple[int, int], draw: Callable[["Figure"],
     return _for_the_page(out.getvalue(), title)
 
 
-def histogram(values: "Sequence[float] | np.ndarray", limits: tuple[float, float], series: int) -> Callable[..., None]:
-    """Return what draws the distribution of a stage's difficulty on the scale shared by all stages."""
-
-    from matplotlib.ticker import MaxNLocator
-
-    def draw(figure: "Figure") -> None:
-        axes = figure.add_subplot()
-        low, high = limits if limits[0] < limits[1] else (limits[0] - 0.5, limits[1] + 0.5)
-        axes.hist(values, bins=40, range=(low, high), color=_series(series))
-        axes.set_xlim(low, high)
-        axes.set_xlabel("difficulty")
-        axes.set_ylabel("samples")
-        axes.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=4))
-
-    return draw
-
-
 def curves(lines: Sequence[Curve], boundaries: Sequence[tuple[float, str]], columns: int) -> Callable[..., None]:
     """Return what draws training curves, with a thin line and a name where a new stage begins.
 
@@ -206,7 +189,7 @@ def ridges(rows: Sequence[Ridge], limits: tuple[float, float], title: str, *, wh
     def draw(figure: "Figure") -> None:
         axes = figure.add_subplot()
         for base, row in zip(bases, rows, strict=True):
-            _ridge(axes, row.values, edges, base, _series(row.stage - 1) if row.stage else MUTED)
+            _ridge(axes, row.values, edges, base, stage_colour(row.stage) if row.stage else MUTED)
         axes.set_yticks([base + 0.3 for base in bases], [row.name for row in rows])
         axes.tick_params(axis="y", length=0, labelcolor=INK)
         axes.spines["left"].set_visible(False)
@@ -286,6 +269,11 @@ def _dot_panel(axes: "Axes", panel: Panel) -> None:
             if dot.low is not None and dot.high is not None:
                 axes.plot([dot.low, dot.high], [place, place], color=colour, linewidth=1.6, solid_capstyle="butt")
             axes.plot([dot.value], [place], "o", color=colour, markerfacecolor=fill, markersize=5.5)
+
+
+def stage_colour(stage: int) -> str:
+    """Return the colour of a stage, from 1; after the fifth they come again."""
+    return _series(stage - 1)
 
 
 def _series(number: int) -> str:

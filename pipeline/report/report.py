@@ -4,6 +4,7 @@ Every word on it comes from the run's own files and is escaped; a content policy
 A part whose input the run does not have is left out with a sentence that says so.
 """
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,8 +12,11 @@ from pipeline import files
 from pipeline.errors import DataError
 from pipeline.report.calibration import read_calibration
 from pipeline.report.catalogue import read_catalogue
+from pipeline.report.concepts import read_concepts
 from pipeline.report.config import ReportConfig
+from pipeline.report.controls import read_controls
 from pipeline.report.corpora import read_corpora
+from pipeline.report.curriculum import read_curriculum, read_explanations
 from pipeline.report.duplicates import read_duplicates
 from pipeline.report.fits import read_fits
 from pipeline.report.scores import read_scores, set_name
@@ -26,6 +30,7 @@ from pipeline.workspace import Counts
 
 if TYPE_CHECKING:
     import jinja2
+    import markupsafe
 
 TEMPLATE = "report.html.j2"
 
@@ -59,13 +64,18 @@ def page(config: ReportConfig, run: Path) -> dict[str, Any]:
     catalogue = read_catalogue(run)
     unsafe = catalogue.unsafe if catalogue else frozenset()
     contamination = run / "selection/contamination.json"
+    sections = stage_sections(config, run, stages, unsafe) if stages else []
     return {
         "name": recipe["values"].get("name", "run"),
         "description": recipe["values"].get("description", ""),
         "recipe": recipe["text"],
-        "stages": stage_sections(config, run, stages, unsafe) if stages else [],
+        "stages": sections,
+        "explanations": read_explanations(run, sections),
         "evaluation": evaluation_sections(config, stages, unsafe) if stages else [],
         "manifest": stages.manifest if stages else None,
+        "curriculum": read_curriculum(run),
+        "controls": read_controls(run),
+        "concepts": read_concepts(config, run),
         "corpora": read_corpora(run),
         "funnel": read_funnel(run),
         "galleries": read_galleries(config, recipe["safety"], catalogue) if catalogue else [],
@@ -94,7 +104,8 @@ def environment() -> "jinja2.Environment":
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    env.filters |= {"number": _number, "percent": _percent, "rank": _rank, "words": _words, "set_name": set_name}
+    env.filters |= {"number": _number, "signed": _signed, "percent": _percent, "rank": _rank, "words": _words}
+    env.filters |= {"breakable": _breakable, "set_name": set_name}
     return env
 
 
@@ -119,6 +130,18 @@ def _number(value: float) -> str:
     if isinstance(value, int):
         return f"{value:,}".replace(",", "\u202f")
     return f"{value:.2f}"
+
+
+def _breakable(identifier: str) -> "markupsafe.Markup":
+    """Return an identifier that a narrow column may break after a dot or an underscore."""
+    import markupsafe
+
+    return markupsafe.Markup("<wbr>").join(re.findall(r"[^._]*[._]?", identifier))
+
+
+def _signed(value: float) -> str:
+    """Return a number with two digits and a true minus sign."""
+    return f"{value:.2f}".replace("-", "\u2212")
 
 
 def _rank(value: float) -> str:

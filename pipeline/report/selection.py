@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import files
-from pipeline.report.catalogue import Catalogue, Tile, seen_by_safety
+from pipeline.report.catalogue import Catalogue, Tile, evenly_spaced, seen_by_safety
 from pipeline.report.config import ReportConfig
 from pipeline.report.sources import frequent_first
-from pipeline.report.stages import evenly_spaced
+from pipeline.select.kept import FILE as KEPT
+from pipeline.select.kept import read_kept
 from pipeline.select.safety_config import SafetyConfig
 from pipeline.select.verdict import SAFETY
 from pipeline.workspace import check_funnel
@@ -25,11 +26,13 @@ class Funnel:
         samples: that came in.
         kept: that went out.
         steps: ``step``, ``in``, ``kept``, and ``dropped``: number by reason, most frequent first.
+        merged: captions of dropped pictures that live on with the picture that stayed; they come on top of `kept`.
     """
 
     samples: int
     kept: int
     steps: list[dict[str, Any]]
+    merged: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +75,16 @@ def read_funnel(run: Path) -> Funnel | None:
         if before is not None:
             check_funnel(step["step"], {"in": before["kept"], "kept": step["in"], "dropped": {}})
     ordered = [{**step, "dropped": frequent_first(step["dropped"])} for step in steps]
-    return Funnel(samples=steps[0]["in"], kept=steps[-1]["kept"], steps=ordered)
+    return Funnel(samples=steps[0]["in"], kept=steps[-1]["kept"], steps=ordered, merged=_merged(run))
+
+
+def _merged(run: Path) -> int:
+    import pyarrow.compute as pc
+
+    if not (run / KEPT).is_file():
+        return 0
+    kept = read_kept(run, ["caption_uid", "picture_uid"])
+    return pc.sum(pc.not_equal(kept.column("caption_uid"), kept.column("picture_uid"))).as_py() or 0
 
 
 def read_galleries(config: ReportConfig, safety: SafetyConfig, catalogue: Catalogue) -> list[Gallery]:
@@ -84,7 +96,7 @@ def read_galleries(config: ReportConfig, safety: SafetyConfig, catalogue: Catalo
     chosen = {}
     for reason, uids in dropped.items():
         shown = [uid for uid in uids if catalogue.may_be_shown(uid)]
-        chosen[reason] = [shown[place] for place in evenly_spaced(len(shown), config.gallery)]
+        chosen[reason] = evenly_spaced(shown, config.gallery)
     safe = set(seen_by_safety(safety, catalogue.run, [uid for uids in chosen.values() for uid in uids]))
     return [
         Gallery(
@@ -105,10 +117,11 @@ def read_safety(run: Path, catalogue: Catalogue | None) -> Safety | None:
     for row in catalogue.verdicts:
         if row["step"] == SAFETY:
             dropped.setdefault(row["reason"], Counter())[catalogue.columns["corpus"][catalogue.row[row["uid"]]]] += 1
+    frequent = frequent_first({reason: counted.total() for reason, counted in dropped.items()})
     path = run / "signals/catalogue.json"
     counts = files.read_json(path) if path.is_file() else {}
     return Safety(
         corpora=sorted({corpus for counted in dropped.values() for corpus in counted}),
-        dropped={reason: dict(dropped[reason]) for reason in sorted(dropped, key=lambda r: (-dropped[r].total(), r))},
+        dropped={reason: dict(dropped[reason]) for reason in frequent},
         personal=counts.get("personal"),
     )

@@ -6,8 +6,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from pipeline.curriculum.pairs import UID_COLUMN
 from pipeline.report import figures
-from pipeline.tables import read_columns, read_table
+from pipeline.select.kept import read_kept
+from pipeline.tables import read_table
 
 if TYPE_CHECKING:
     import numpy as np
@@ -60,18 +62,28 @@ class Signals:
     empty: list[str]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Group:
+    """What is compared: its label, the number of its stage (0 for a corpus), and its rows among what was measured."""
+
+    label: str
+    stage: int
+    rows: "np.ndarray"
+
+
 def read_signals(run: Path) -> Signals | None:
     """Return the distributions of all numeric signals, or None where nothing has been measured."""
     import numpy as np
 
     if not (run / "signals/samples.parquet").is_file():
         return None
-    uids, corpora = read_columns(run / "signals/samples.parquet", ["uid", "corpus"]).values()
-    groups = _groups(uids, np.array(corpora, dtype=object), run)
+    samples = read_table(run / "signals/samples.parquet", ["uid", "corpus"])
+    order = _order(run)
     drawn: dict[str, Signal] = {}
     empty = []
     for name in FILES:
         path = run / f"signals/{name}.parquet"
+        groups = _corpora(samples) + _stages(samples, order, UID_COLUMN.get(name, "uid"))
         for column, values in _numbers(read_table(path)).items() if path.is_file() else ():
             signal = f"{name}.{column}"
             known = values[~np.isnan(values)]
@@ -81,26 +93,47 @@ def read_signals(run: Path) -> Signals | None:
             title = CHOSEN.get(signal, f"{name}: {column.replace('_', ' ')}")
             drawn[signal] = Signal(column=signal, figure=_figure(signal, title, values, groups))
     return Signals(
-        samples=len(uids),
+        samples=len(samples),
         chosen=[drawn[name] for name in CHOSEN if name in drawn],
         others=[signal for name, signal in drawn.items() if name not in CHOSEN],
         empty=empty,
     )
 
 
-def _groups(uids: list[str], corpora: "np.ndarray", run: Path) -> "list[tuple[str, int, np.ndarray]]":
-    """Return label, number of the stage (0 for a corpus) and rows of everything that is compared."""
+def _order(run: Path) -> "pa.Table | None":
+    """Return the pairs of the order with their stages, and the uids under which each was measured; None without one."""
+    if not (run / "curriculum/order.parquet").is_file():
+        return None
+    order = read_table(run / "curriculum/order.parquet", ["uid", "stage", "stage_name"])
+    return order.join(read_kept(run, ["uid", "caption_uid", "picture_uid"]), "uid").sort_by("stage")
+
+
+def _corpora(samples: "pa.Table") -> "list[Group]":
+    """Return every corpus by name, with its rows."""
     import numpy as np
 
-    groups = [(corpus, 0, np.flatnonzero(corpora == corpus)) for corpus in sorted(set(corpora))]
-    if (run / "curriculum/order.parquet").is_file():
-        order = read_columns(run / "curriculum/order.parquet", ["uid", "stage", "stage_name"])
-        row = {uid: place for place, uid in enumerate(uids)}
-        names = dict(zip(order["stage"], order["stage_name"], strict=True))
-        members = [(stage, row[uid]) for uid, stage in zip(order["uid"], order["stage"], strict=True)]
-        for number in sorted(names):
-            rows = np.array([place for stage, place in members if stage == number], dtype=np.int64)
-            groups.append((f"{number} {names[number]}", number, rows))
+    corpora = samples.column("corpus").to_numpy(zero_copy_only=False)
+    return [Group(label=name, stage=0, rows=np.flatnonzero(corpora == name)) for name in sorted(set(corpora))]
+
+
+def _stages(samples: "pa.Table", order: "pa.Table | None", uid_column: str) -> "list[Group]":
+    """Return every stage in its turn, with the rows of its pairs that were measured.
+
+    Args:
+        samples: all that was measured, by row.
+        order: see `_order`.
+        uid_column: that says where a pair's signals of this kind are found.
+    """
+    import pyarrow.compute as pc
+
+    if order is None:
+        return []
+    places = pc.index_in(order.column(uid_column), value_set=samples.column("uid").combine_chunks())
+    names = dict(zip(order.column("stage").to_pylist(), order.column("stage_name").to_pylist(), strict=True))
+    groups = []
+    for number, name in names.items():
+        rows = places.filter(pc.equal(order.column("stage"), number)).drop_null().to_numpy()
+        groups.append(Group(label=f"{number} {name}", stage=number, rows=rows))
     return groups
 
 
@@ -118,7 +151,7 @@ def _numbers(table: "pa.Table") -> "dict[str, np.ndarray]":
     }
 
 
-def _figure(signal: str, title: str, values: "np.ndarray", groups: "list[tuple[str, int, np.ndarray]]") -> str:
+def _figure(signal: str, title: str, values: "np.ndarray", groups: "list[Group]") -> str:
     import numpy as np
 
     known = values[~np.isnan(values)]
@@ -127,8 +160,8 @@ def _figure(signal: str, title: str, values: "np.ndarray", groups: "list[tuple[s
     if low == high:
         low, high = float(known.min()), float(known.max())
     ridges = [
-        figures.Ridge(name=_short(label), stage=stage, values=own[~np.isnan(own)])
-        for label, stage, own in ((label, stage, values[rows]) for label, stage, rows in groups)
+        figures.Ridge(name=_short(group.label), stage=group.stage, values=own[~np.isnan(own)])
+        for group, own in ((group, values[group.rows]) for group in groups)
     ]
     draw = figures.ridges(ridges, (low, high), title, whole=whole)
     words = f"{signal}: distribution by corpus and by stage"

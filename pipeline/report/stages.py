@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline import files
 from pipeline.report import figures
-from pipeline.report.catalogue import Tile
+from pipeline.report.catalogue import Tile, evenly_spaced
 from pipeline.report.config import ReportConfig
+from pipeline.report.order_figures import difficulty_histogram
 from pipeline.report.pictures import staged_pictures
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ def _section(
 ) -> StageSection:
     histogram = ""
     if limits is not None:
-        draw = figures.histogram(part.column("difficulty"), limits, part.stage - 1)
+        draw = difficulty_histogram(part.column("difficulty"), limits, part.stage)
         histogram = figures.svg(f"difficulty-{part.stage}", f"Difficulty of stage {part.stage}", HISTOGRAM, draw)
     return StageSection(
         number=part.stage,
@@ -92,19 +93,10 @@ def _section(
 
 def _tiles(part: "StagedSet", config: ReportConfig, unsafe: frozenset[str]) -> list[Tile]:
     shown = [row for row, image in enumerate(part.table.column("image_sha256").to_pylist()) if image not in unsafe]
-    rows = [shown[place] for place in evenly_spaced(len(shown), config.grid)]
+    rows = evenly_spaced(shown, config.grid)
     pictures = staged_pictures(part, rows, config.thumbnail)
     table = part.table.take(rows).to_pydict()
     return [
-        Tile(picture=picture, caption=caption, lang=lang)
-        for picture, caption, lang in zip(pictures, table["caption"], table["lang"], strict=True)
+        Tile(picture=picture, caption=caption, lang=lang, uid=uid)
+        for picture, caption, lang, uid in zip(pictures, table["caption"], table["lang"], table["uid"], strict=True)
     ]
-
-
-def evenly_spaced(count: int, wanted: int) -> list[int]:
-    """Return at most `wanted` different positions out of `count`, first and last among them, evenly spaced."""
-    if wanted >= count:
-        return list(range(count))
-    if wanted == 1:
-        return [0]
-    return [place * (count - 1) // (wanted - 1) for place in range(wanted)]

@@ -142,6 +142,9 @@ class ContaminationConfig(Config):
 
     sets: tuple[EvaluationSet, ...] = Field(default=(), description="evaluation sets to look for")
     caption_words: int = Field(default=3, ge=1, description="captions of fewer words are names that everybody uses")
+    weakest: float = Field(
+        default=0.5, ge=-1, le=1, description="least agreement of a copy's lines here: a leak costs more than a sample"
+    )
 
     def at(self, folder: Path) -> "ContaminationConfig":
         """Return the configuration with the paths of its sets starting from a folder."""

@@ -52,7 +52,7 @@ def contamination_drops(
     """Look for the evaluation sets in the remaining samples, and write ``contamination.json`` and ``.parquet``.
 
     Args:
-        rule: when two pictures are one; names do not tell pictures apart here.
+        rule: when two pictures are one, with the laxer `ContaminationConfig.weakest`; names do not tell pictures apart.
         catalogue: columns of ``signals/samples.parquet``.
         remaining: uids of the samples that are looked at.
         run: the run directory, for its signals.
@@ -69,6 +69,7 @@ def contamination_drops(
         return {}
     header = files.read_json(embeddings / "header.json")
     encoder = image_encoder(EmbedConfig.model_validate(encoder_of(header)))
+    rule = rule.model_copy(update={"weakest": min(rule.weakest, config.weakest)})
     training = read_gallery(rule, catalogue, remaining, run, embeddings)
     report, hits = [], []
     for entry in config.sets:

@@ -51,7 +51,7 @@ def write_own_folder(
         for shape in SHAPES:
             for size, side in (("small", 20), ("big", 34)):
                 name = f"{colour}-{shape}-{side}.png"
-                _drawn(colour, shape, side).save(pictures / name)
+                drawn(colour, shape, side).save(pictures / name)
                 caption = f"a {size} {colour} {shape}"
                 lines.append({"file_name": name, "caption": caption, "group": f"{colour} {shape}"})
     (pictures / "metadata.jsonl").write_text("".join(json.dumps(line) + "\n" for line in [*lines, *further]))
@@ -60,7 +60,8 @@ def write_own_folder(
     return folder
 
 
-def _drawn(colour: str, shape: str, side: int) -> Image.Image:
+def drawn(colour: str, shape: str, side: int) -> Image.Image:
+    """Return a picture of 96 pixels with a shape that reaches `side` pixels from its middle."""
     picture = Image.new("RGB", (96, 96), "white")
     pen = ImageDraw.Draw(picture)
     low, high = 48 - side, 48 + side

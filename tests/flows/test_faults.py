@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from test_own_data import CARD, RECIPE, draw
+from own_folder import CARD, RECIPE, drawn
 
 from pipeline.files import files_below, sha256_file
 
@@ -21,7 +21,7 @@ def corpus(tmp_path: Path) -> Path:
     (folder / "pictures").mkdir(parents=True)
     for colour in ("red", "green", "blue", "purple"):
         for shape in ("circle", "square", "cross"):
-            draw(folder / f"pictures/{colour}-{shape}.png", colour, shape, 30)
+            drawn(colour, shape, 30).save(folder / f"pictures/{colour}-{shape}.png")
             (folder / f"pictures/{colour}-{shape}.txt").write_text(f"a {colour} {shape}", encoding="utf-8")
     (folder / "shapes.md").write_text(CARD, encoding="utf-8")
     (folder / "mine.yaml").write_text(RECIPE.replace("shapes.md", "shapes.md\n    workers: 1"), encoding="utf-8")

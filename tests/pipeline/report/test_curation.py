@@ -8,14 +8,17 @@ import pytest
 
 from pipeline import files
 from pipeline.acquire.raw import RawRow, write_raw
+from pipeline.curriculum.config import CurriculumConfig
+from pipeline.curriculum.order import order
 from pipeline.errors import DataError
 from pipeline.report.calibration import read_calibration
 from pipeline.report.catalogue import read_catalogue
 from pipeline.report.config import ReportConfig
+from pipeline.report.controls import read_controls
 from pipeline.report.corpora import read_corpora
 from pipeline.report.duplicates import read_duplicates
 from pipeline.report.fits import read_fits
-from pipeline.report.selection import read_galleries, read_safety
+from pipeline.report.selection import read_funnel, read_galleries, read_safety
 from pipeline.report.signals import read_signals
 from pipeline.report.sources import read_licence_groups
 from pipeline.report.stages import evaluation_sections, stage_sections
@@ -177,6 +180,35 @@ def test_signals_are_drawn_for_every_corpus_and_stage(run: Path) -> None:
         assert f">{name}</text>" in tokens
     assert ">words of the caption</text>" in tokens
     assert "var(--series-1)" in tokens and "var(--series-3)" in tokens
+
+
+def test_a_caption_with_another_picture_counts_with_what_was_measured_of_each(run: Path) -> None:
+    """Such a pair was never measured itself: its caption stands under one uid, its picture under another."""
+    known = uids(run)
+    kept = read_columns(run / "selection/kept.parquet")
+    row = kept["uid"].index(known["red circle"])
+    kept["uid"][row], kept["picture_uid"][row] = "0" * 32, known["blue square"]
+    kept["split"] = ["train" if uid == "0" * 32 else "validation" for uid in kept["uid"]]
+    write_table(run / "selection/kept.parquet", kept)
+    for file, column, caption in (("image", "entropy", "blue square"), ("caption", "tokens", "red circle")):
+        table = read_columns(run / f"signals/{file}.parquet")
+        table[column] = [0.321 if uid == known[caption] else 0.9 * (n % 2) for n, uid in enumerate(table["uid"])]
+        write_table(run / f"signals/{file}.parquet", table)
+    write_table(
+        run / "signals/alignment.parquet", {"uid": list(known.values()), "score": [n / 160 for n in range(160)]}
+    )
+    shutil.rmtree(run / "curriculum")
+    order(CurriculumConfig(stages=("all",)), run, run)
+    found = read_signals(run)
+    assert found is not None
+    drawn = {signal.column: signal.figure for signal in found.chosen}
+    for column, told in (("image.entropy", "0.321"), ("caption.tokens", "0.321"), ("alignment.score", "–")):
+        assert f">{told}</text>" in drawn[column]
+    assert [control.correlation for control in read_controls(run)] == [1.0] * 6
+    steps = [{"step": "filter", "in": 160, "kept": 160, "dropped": {}}]
+    files.write_json(run / "selection/funnel.json", {"steps": steps})
+    funnel = read_funnel(run)
+    assert funnel is not None and funnel.merged == 1
 
 
 def test_a_signal_that_says_nothing_is_named_and_not_drawn(run: Path) -> None:

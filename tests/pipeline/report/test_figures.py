@@ -3,6 +3,7 @@ import xml.etree.ElementTree as ET
 
 from pipeline.report import figures
 from pipeline.report.figures import Curve, Dot, Panel
+from pipeline.report.order_figures import difficulty_histogram
 
 
 def loss_curve(name: str = "curve", label: str = "text and picture") -> str:
@@ -42,7 +43,7 @@ def test_text_stays_text_whatever_it_is() -> None:
 
 
 def test_the_title_says_what_is_to_be_seen() -> None:
-    svg = figures.svg("x", "Difficulty <1>", (300, 150), figures.histogram([1.0, 1.0, 1.0], (1.0, 1.0), 0))
+    svg = figures.svg("x", "Difficulty <1>", (300, 150), difficulty_histogram([1.0, 1.0, 1.0], (1.0, 1.0), 1))
     assert svg.startswith('<svg role="img" ')
     assert "<title>Difficulty &lt;1&gt;</title>" in svg
 

@@ -12,15 +12,15 @@ from typing import Any
 
 import pytest
 from PIL import Image
+from run_tables import write_samples
 
 from pipeline import files
 from pipeline.errors import DataError
-from pipeline.report.catalogue import read_catalogue
+from pipeline.report.catalogue import evenly_spaced, read_catalogue
 from pipeline.report.config import ReportConfig
 from pipeline.report.duplicates import read_duplicates
 from pipeline.report.report import report
 from pipeline.report.selection import read_funnel
-from pipeline.report.stages import evenly_spaced
 from pipeline.tables import read_columns, write_table
 
 CONFIG = ReportConfig(grid=6, pairs=4, fits=2, thumbnail=32)
@@ -71,7 +71,7 @@ class Page(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.elements.append((tag, {name: value or "" for name, value in attrs}))
-        if tag not in ("img", "meta"):
+        if tag not in ("img", "meta", "wbr"):
             self.open.append(tag)
 
     def handle_endtag(self, tag: str) -> None:
@@ -100,7 +100,7 @@ class Page(HTMLParser):
 def run(small_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The small run with a recipe, a selection, scored pairs, a model's metrics and a real evaluation of a real model.
 
-    What other people's evaluation sets hold, and a calibration, are written down in few numbers.
+    A calibration is written down in few numbers; `test_contamination_table` has evaluation sets of other people.
     """
     from essen.config import EvaluateConfig, FusionConfig, ModelConfig, TextConfig, VisionConfig
     from essen.evaluate.evaluate import evaluate
@@ -116,9 +116,6 @@ def run(small_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_table(
         run / "signals/alignment.parquet", {"uid": uids, "score": [int(uid[:4], 16) / 65_536 - 0.3 for uid in uids]}
     )
-    hits = {"bytes": 3, "pixels": 4, "caption": 0}
-    others = {"name": "their-set", "pictures": 25, "unreadable": 2, "captions": 17, "hits": hits, "dropped": 5}
-    files.write_json(run / "selection/contamination.json", {"sets": [others], "dropped": 5})
     files.write_json(run / "reports/calibration/calibration.json", CALIBRATION)
     model = ModelConfig(
         name="tiny",
@@ -178,13 +175,15 @@ def test_every_section_is_there(html: str) -> None:
     page = Page(html)
     headings = page.of("h2")
     assert headings == [
-        "Stages", "Corpora", "Funnel", "Duplicates", "Contamination", "Safety and personal data", "Signals",
-        "Fit of picture and caption", "Training", "Scores", "Sample queries", "Sources, licences, credit",
+        "Stages", "Curriculum", "Controls", "Concepts", "Corpora", "Funnel", "Duplicates", "Contamination",
+        "Safety and personal data", "Signals", "Fit of picture and caption", "Training", "Scores", "Sample queries",
+        "Sources, licences, credit",
         "Recipe and versions",
     ]  # fmt: skip
     assert page.of("h1") == ["shapes"]
     assert "Forms & colours." in page.text()
-    assert not [attributes for _, attributes in page.elements if attributes.get("class") == "absent"]
+    absent = [attributes for _, attributes in page.elements if attributes.get("class") == "absent"]
+    assert len(absent) == 1 and "names no evaluation set of other people" in page.text()
 
 
 def test_the_funnel_adds_up_on_the_page(html: str) -> None:
@@ -255,7 +254,7 @@ def test_hostile_words_are_inert(run: Path, tmp_path: Path) -> None:
     table = read_columns(run / "signals/samples.parquet")
     for name in ("caption", "attribution", "corpus", "licence"):
         table[name] = [HOSTILE[number % len(HOSTILE)] for number in range(len(table["uid"]))]
-    write_table(bad / "signals/samples.parquet", table)
+    write_samples(bad, table)
     order(CurriculumConfig(stages=("one",)), bad, bad)
     stage(StageConfig(image_size=32), bad, bad, workers=1)
     evaluation = files.read_json(run / "reports/evaluation.json")
@@ -373,7 +372,7 @@ def test_damaged_metrics_are_named(run: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("count", "wanted"), [(0, 3), (1, 3), (3, 3), (10, 1), (10, 4), (1_000, 36)])
 def test_positions_are_evenly_spaced(count: int, wanted: int) -> None:
-    places = evenly_spaced(count, wanted)
+    places = evenly_spaced(range(count), wanted)
     assert len(places) == len(set(places)) == min(count, wanted)
     assert places == sorted(places)
     if len(places) > 1:
