@@ -1,12 +1,4 @@
-"""The curation flow: from corpora to staged shards and their card. ``python -m flows.curate RECIPE`` runs it."""
-
-import sys
-
-if __name__ == "__main__":
-    # The command line comes first: Prefect reads its home when it is imported, and that lies in the run directory.
-    from flows.cli import main
-
-    main(["run", "--until", "card", *sys.argv[1:]])
+"""The curation flow: from corpora to staged shards and their card."""
 
 from prefect import flow
 

@@ -1,15 +1,4 @@
-"""The training flow: from staged shards to a trained, evaluated model and its report.
-
-``python -m flows.train RECIPE`` runs it, after the curation that it needs.
-"""
-
-import sys
-
-if __name__ == "__main__":
-    # The command line comes first: Prefect reads its home when it is imported, and that lies in the run directory.
-    from flows.cli import main
-
-    main(["run", *sys.argv[1:]])
+"""The training flow: from staged shards to a trained, evaluated model and its report."""
 
 from prefect import flow
 

@@ -1,11 +1,11 @@
 """How many shards a set of samples has, and how many readers they are enough for."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from pipeline.errors import ConfigError
 
+FORMAT = "essen-stages/1"  # of the manifest
 MIN_SHARDS = 8
 MIN_SAMPLES_PER_SHARD = 16
 MAX_SHARD_BYTES = 256 * 2**20
@@ -43,16 +43,3 @@ def check_shards(entry: Mapping[str, Any], *, workers: int, ranks: int = 1) -> N
             f"{entry['path']} has {shards} shards for {needed} readers; use at most {shards}, "
             f"or stage again with stage.min_shards: {readers} (each needs {MIN_SAMPLES_PER_SHARD} samples)"
         )
-
-
-def check_stages(folder: Path, readers: int) -> None:
-    """Raise where a stage of a stages directory has fewer shards than readers; see `check_shards`.
-
-    Raises:
-        ConfigError: with what to change.
-        DataError: the manifest is missing or damaged.
-    """
-    from pipeline.shards.read import read_manifest
-
-    for entry in read_manifest(folder)["stages"]:
-        check_shards(entry, workers=readers)

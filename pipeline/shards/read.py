@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from pipeline import files
 from pipeline.errors import DataError
-from pipeline.shards.write import FORMAT
+from pipeline.shards.layout import FORMAT
 from pipeline.tables import read_table
 
 

@@ -18,8 +18,9 @@ from pipeline.sample import COLUMNS, Sample
 from pipeline.select.kept import read_kept
 from pipeline.shards.config import StageConfig
 from pipeline.shards.extras import write_extras
+from pipeline.shards.layout import FORMAT
 from pipeline.shards.picture import PictureError, staged_jpeg
-from pipeline.shards.write import FORMAT, ShardGroup, StagedSample, file_entry, samples_by_group, write_shards
+from pipeline.shards.write import ShardGroup, StagedSample, file_entry, samples_by_group, write_shards
 from pipeline.tables import read_columns, read_table
 from pipeline.tar import read_span
 from pipeline.workspace import Counts

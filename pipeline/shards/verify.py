@@ -14,6 +14,7 @@ from pipeline.errors import ConfigError, DataError
 from pipeline.licences import CLOSED
 from pipeline.shards.agreement import verify_agreement
 from pipeline.shards.contents import verify_content, verify_set
+from pipeline.shards.layout import check_shards
 from pipeline.shards.read import file_names, read_manifest
 from pipeline.workspace import Workspace, check_funnel
 
@@ -157,3 +158,14 @@ def _verify_order(run: Path) -> list[str]:
     if order.is_file() and files.sha256_file(order) != manifest["order"]:
         return [f"{run / 'stages/manifest.json'} was made from another order than {order}; stage again"]
     return []
+
+
+def check_readers(folder: Path, readers: int) -> None:
+    """Raise where a stage of a stages directory has fewer shards than readers; see `check_shards`.
+
+    Raises:
+        ConfigError: with what to change.
+        DataError: the manifest is missing or damaged.
+    """
+    for entry in read_manifest(folder)["stages"]:
+        check_shards(entry, workers=readers)

@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 UID = re.compile(r"[0-9a-f]{32}")
-FORMAT = "essen-stages/1"  # of the manifest
 RECORD = (*COLUMNS, "words", "stage", "rank")  # what a sample's JSON says
 LICENCE, RANK = RECORD.index("licence"), RECORD.index("rank")
 _carried = attrgetter(*COLUMNS)
