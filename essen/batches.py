@@ -9,7 +9,8 @@ from torch import Tensor
 
 from essen.augment import augment
 from essen.config import ModelConfig, TrainConfig
-from essen.data import Pairs, Pictures, read_pairs
+from essen.data import Pairs, Pictures, rank_rows, read_pairs
+from essen.distributed import ALONE, Ranks
 from essen.model import Essen
 from essen.objectives.combine import Batch
 from essen.randomness import AUGMENT, generator_for
@@ -99,9 +100,15 @@ def open_training_data(
     )
 
 
-def make_batch(data: TrainingData, config: TrainConfig, rows: Rows, step: int) -> Batch:
-    """Return some rows (B,) as the batch of a step."""
-    pixels = augment(data.pictures.load(rows), config.augment, generator_for(config.seed, step, AUGMENT))
+def make_batch(data: TrainingData, config: TrainConfig, rows: Rows, step: int, ranks: Ranks = ALONE) -> Batch:
+    """Return some rows (B,) as the batch of a step, with the pictures of this process alone.
+
+    Raises:
+        EssenError: B is no multiple of the number of processes.
+    """
+    own = data.pictures.load(rank_rows(rows, ranks.rank, ranks.world))
+    drawn = generator_for(config.seed, step, AUGMENT)
+    pixels = augment(own, config.augment, drawn, rank=ranks.rank, world=ranks.world)
     captions, caption = np.unique(data.pairs.caption_of[rows], return_inverse=True)
     ids, mask, words = data.encoded(captions)
     return Batch(
@@ -124,7 +131,8 @@ def answer(data: TrainingData, model: Essen, question: Question, *, bf16: bool) 
     return learner_logits(model, data.pictures.load(question.rows), ids, mask, bf16=bf16)
 
 
-def expect(data: TrainingData, step: int) -> None:
+def expect(data: TrainingData, step: int, ranks: Ranks = ALONE) -> None:
     """Let the pictures be decoded that a step will ask for first, as far as that is known before it."""
     questions = data.sampler.questions(step)
-    data.pictures.expect(questions[0].rows if questions else data.sampler.batch(step))
+    rows = questions[0].rows if questions else rank_rows(data.sampler.batch(step), ranks.rank, ranks.world)
+    data.pictures.expect(rows)

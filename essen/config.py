@@ -510,9 +510,7 @@ class TrainConfig(Config):
     deterministic: bool = Field(
         default=False, description="refuse operations of torch whose result may differ from run to run"
     )
-    tensorboard: bool = Field(
-        default=False, description="write event files for TensorBoard beside the checkpoints, which are no result"
-    )
+    tensorboard: bool = Field(default=False, description="write event files for TensorBoard, which are no result")
     image_memory: int = Field(default=2048, ge=0, description="most MiB of decoded pictures to keep")
 
     def at(self, folder: Path) -> "TrainConfig":

@@ -3,7 +3,7 @@
 A checkpoint is one safetensors file whose name holds the step and the sha256 of the content. It appears by a rename,
 so it is whole or absent; a changed byte no longer fits its name, and the one before it is used. Random numbers, batches
 and the learning rate are functions of the step, so the step is all that stands for them, beside what a sampler that
-asks questions has learnt from the answers.
+asks questions has learnt from the answers, and how early stopping stands.
 """
 
 import json
@@ -21,6 +21,7 @@ from torch import Tensor
 from essen.errors import EssenError
 from essen.export import weights_bytes
 from essen.model import Essen
+from essen.objectives.contrastive import SigmoidBias
 from pipeline import files
 
 KEPT = 2
@@ -34,23 +35,39 @@ class TrainState:
     Attributes:
         model: the weights that learn.
         average: their exponential moving average, or None.
+        best: the weights that did best on the held-out set, or None without early stopping.
+        bias: of the sigmoid contrast, or None.
         optimiser: with one entry for every parameter in the model's order.
         step: finished steps.
         skipped: steps without an update because of a loss or gradient that was no number.
         scored: pairs that the model has looked at for the sampler alone.
         metrics_bytes: length of the metrics file that belongs to `step`.
         failed: rows of the batches without an update right before `step`, as many as `skipped_in_row`.
+        anchor: step of the checkpoint to which a roll-back goes, 0 for the initial weights. Where it lies depends on
+            the configuration and the training's course, not on where it was interrupted.
+        rollbacks: how often that has been.
+        best_score, best_step: of `best`; step 0: not examined yet.
+        worse: examinations since then.
+        stopped: whether training has ended early.
         sampler: what it has learnt from the answers to its questions, see `essen.sampling.sampler`.
     """
 
     model: Essen
     average: Essen | None
+    best: Essen | None
+    bias: SigmoidBias | None
     optimiser: torch.optim.AdamW
     step: int = 0
     skipped: int = 0
     scored: int = 0
     metrics_bytes: int = 0
     failed: list[list[int]] = field(default_factory=list)
+    anchor: int = 0
+    rollbacks: int = 0
+    best_score: float = 0.0
+    best_step: int = 0
+    worse: int = 0
+    stopped: bool = False
     sampler: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -58,23 +75,42 @@ class TrainState:
         """Steps without an update right before `step`."""
         return len(self.failed)
 
+    @property
+    def learnt(self) -> Essen:
+        """The weights that are worth something: the average, or else the last ones."""
+        return self.average or self.model
 
-PLAIN = ("step", "skipped", "scored", "metrics_bytes", "failed", "sampler")
+
+PLAIN = (
+    "step",
+    "skipped",
+    "scored",
+    "metrics_bytes",
+    "failed",
+    "anchor",
+    "rollbacks",
+    "best_score",
+    "best_step",
+    "worse",
+    "stopped",
+    "sampler",
+)
 
 
 def save_checkpoint(state: TrainState, identity: dict[str, Any], folder: Path) -> Path:
-    """Write a checkpoint atomically and remove all but the newest two.
+    """Write a checkpoint atomically and remove all but the newest two and the one for a roll-back.
 
     Args:
         identity: what must be equal for a resume to give equal bytes; see `essen.train`.
     """
     header = {"identity": identity, **{name: getattr(state, name) for name in PLAIN}}
     # One metadata entry: the format does not keep the order of several, and the bytes would differ.
-    data = weights_bytes(_tensors(state), {"state": files.canonical_json(header)})
+    data = weights_bytes(tensors_of(state), {"state": files.canonical_json(header)})
     path = folder / f"{state.step:08d}-{files.sha256_bytes(data)[:DIGITS]}.safetensors"
     files.write_bytes(path, data)
     for other in [file for file in _checkpoints(folder) if file != path][KEPT - 1 :]:
-        other.unlink()
+        if _step_of(other) != state.anchor:
+            other.unlink()
     return path
 
 
@@ -96,17 +132,38 @@ def load_checkpoint(
         EssenError: the checkpoint belongs to another configuration, other shards or another kind of machine.
     """
     for path in _checkpoints(folder):
-        data = path.read_bytes()
-        if files.sha256_bytes(data)[:DIGITS] != path.stem.partition("-")[2]:
+        data = _sound(path)
+        if data is None:
             warn(f"{path} is damaged; the checkpoint before it is used")
             continue
         header = _header(data)
         _check_identity(header["identity"], identity, path)
-        _restore(state, safetensors.torch.load(data))
+        tensors = safetensors.torch.load(data)
+        restore(state, tensors)
+        if state.best is not None and header["best_step"]:
+            state.best.load_state_dict(_part(tensors, "best."))
         for name in PLAIN:
             setattr(state, name, header[name])
         return True
     return False
+
+
+def read_anchor(state: TrainState, folder: Path) -> dict[str, Tensor] | None:
+    """Return the tensors of the checkpoint for a roll-back; None where it is missing or damaged."""
+    for path in _checkpoints(folder):
+        if _step_of(path) == state.anchor and (data := _sound(path)) is not None:
+            return safetensors.torch.load(data)
+    return None
+
+
+def _sound(path: Path) -> bytes | None:
+    """Return a checkpoint's content, or None where it does not fit its name."""
+    data = path.read_bytes()
+    return data if files.sha256_bytes(data)[:DIGITS] == path.stem.partition("-")[2] else None
+
+
+def _step_of(path: Path) -> int:
+    return int(path.stem.partition("-")[0])
 
 
 def _checkpoints(folder: Path) -> list[Path]:
@@ -132,19 +189,25 @@ def _check_identity(then: dict[str, Any], now: dict[str, Any], path: Path) -> No
             )
 
 
-def _tensors(state: TrainState) -> dict[str, Tensor]:
-    tensors = {f"model.{name}": value for name, value in state.model.state_dict().items()}
-    if state.average is not None:
-        tensors |= {f"average.{name}": value for name, value in state.average.state_dict().items()}
+def tensors_of(state: TrainState) -> dict[str, Tensor]:
+    """Return all tensors of a state by name."""
+    tensors: dict[str, Tensor] = {}
+    named = {"model": state.model, "average": state.average, "best": state.best, "bias": state.bias}
+    for name, module in named.items():
+        if module is not None and (name != "best" or state.best_step):
+            tensors |= {f"{name}.{key}": value for key, value in module.state_dict().items()}
     for number, entry in state.optimiser.state_dict()["state"].items():
         tensors |= {f"optimiser.{number}.{name}": value for name, value in entry.items()}
     return tensors
 
 
-def _restore(state: TrainState, tensors: dict[str, Tensor]) -> None:
+def restore(state: TrainState, tensors: dict[str, Tensor]) -> None:
+    """Take over what learns, from `tensors_of` a state of the same configuration."""
     state.model.load_state_dict(_part(tensors, "model."))
     if state.average is not None:
         state.average.load_state_dict(_part(tensors, "average."))
+    if state.bias is not None:
+        state.bias.load_state_dict(_part(tensors, "bias."))
     parameters = [parameter for group in state.optimiser.param_groups for parameter in group["params"]]
     entries: dict[int, dict[str, Tensor]] = {}
     for name, value in _part(tensors, "optimiser.").items():

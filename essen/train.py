@@ -2,30 +2,28 @@
 
 import contextlib
 import copy
-import math
-import time
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
-from essen.batches import TrainingData, answer, expect, make_batch, open_training_data
+from essen.batches import TrainingData, open_training_data
+from essen.compiling import compile_model
 from essen.config import ModelConfig, TrainConfig
-from essen.errors import DivergedError, StopRequested
+from essen.distributed import Ranks, joined
+from essen.errors import EssenError, StopRequested
 from essen.export import save_model
-from essen.metrics import MetricsFile
-from essen.model import Essen, build_model
-from essen.objectives.combine import compute_losses
-from essen.randomness import DROPOUT, torch_state_for
-from essen.sampling.sampler import Logits, Question, Rows, next_batch
+from essen.metrics import EventFiles, MetricsFile
+from essen.model import build_model
+from essen.objectives.contrastive import SigmoidBias
 from essen.state import TrainState, load_checkpoint, save_checkpoint
+from essen.step import Report, Training, advance, build_optimiser, examine
+from essen.stopping import Examination, is_due
 from pipeline import files
 
 Counts = dict[str, Any]
-Report = Callable[[int, dict[str, float]], None]
 
 
 def train(
@@ -36,11 +34,12 @@ def train(
     *,
     should_stop: Callable[[], bool] = lambda: False,
     report: Report = lambda _step, _values: None,
+    events: Path | None = None,
 ) -> Counts:
     """Train a model on all stages and write it to ``out/models/<name>``.
 
     Checkpoints and the log lie in ``out/training``; what is found there is gone on with, also after the model's folder
-    has been moved away.
+    has been moved away. The processes that ``torchrun`` starts all do what rank 0 was asked; rank 0 alone writes.
 
     Args:
         model_config: the model.
@@ -50,73 +49,149 @@ def train(
         should_stop: asked before every step.
         report: called after every step with the number of finished steps and with losses, learning rate, samples a
             second and the share of the step in which pictures were `waited` for.
+        events: folder of the event files, where the configuration asks for them; by default beside the checkpoints.
 
     Returns:
         Counts: steps, samples that may be trained on, pairs seen, skipped steps, parameters, precision, threads; and
-        `scored`, pairs that were looked at for the sampler alone, where it asks for that.
+        where there were any: roll-backs, the best step of early stopping, `scored` pairs that were looked at for the
+        sampler alone, processes.
 
     Raises:
-        DataError, StagesError: the stages are missing, damaged, empty, or lack what the sampler needs.
+        DataError, StagesError: the stages are missing, damaged, empty, or lack what sampler or early stopping need.
         EssenError: the checkpoints in `out` are of another training, or the reference model is missing.
-        DivergedError: the loss was no number for more than ``max_skipped`` steps in a row.
+        DivergedError: the loss was no number for more than ``max_skipped`` steps in a row, also after a roll-back.
         StopRequested: `should_stop` said so; a checkpoint has been written.
     """
-    with _threads(train_config.threads):
-        bf16 = uses_bf16(train_config.precision)
-        data = open_training_data(model_config, train_config, stages, bf16=bf16)
-        state = _initial_state(model_config, train_config, data.tokenizer.vocab_size)
-        identity = _identity(model_config, train_config, data, bf16)
+    with joined() as ranks:
+        model_config, train_config, stages, out = ranks.tell((model_config, train_config, stages, out))
+        with _threads(train_config.threads), _determinism(train_config.deterministic):
+            return _train(
+                model_config,
+                train_config,
+                stages,
+                out,
+                ranks=ranks,
+                should_stop=should_stop,
+                report=report,
+                events=events or out / "training" / "tensorboard",
+            )
+
+
+def follow() -> None:
+    """Be one of the processes beside rank 0: take part in each of its trainings, until it says that there is no more.
+
+    What ends a training, and is no fault of this process, rank 0 tells the person.
+    """
+    with joined() as ranks:
+        while (asked := ranks.tell(None)) is not None:
+            model_config, train_config, stages, out = asked
+            with (
+                contextlib.suppress(EssenError),
+                _threads(train_config.threads),
+                _determinism(train_config.deterministic),
+            ):
+                _train(model_config, train_config, stages, out, ranks=ranks)
+
+
+def _train(
+    model_config: ModelConfig,
+    config: TrainConfig,
+    stages: Path,
+    out: Path,
+    *,
+    ranks: Ranks,
+    should_stop: Callable[[], bool] = lambda: False,
+    report: Report = lambda _step, _values: None,
+    events: Path | None = None,
+) -> Counts:
+    bf16 = uses_bf16(config.precision)
+    data = open_training_data(model_config, config, stages, bf16=bf16)
+    with contextlib.closing(data.pictures), contextlib.ExitStack() as stack:
+
+        def initial() -> TrainState:
+            return _initial_state(model_config, config, data.tokenizer.vocab_size)
+
+        state = initial()
+        compiled = config.compile and compile_model(state.model, warn=warnings.warn)
+        identity = _identity(model_config, config, data, bf16=bf16, compiled=compiled, ranks=ranks)
         own = out / "training"
         if load_checkpoint(state, identity, own, warn=warnings.warn):
             data.sampler.load_state_dict(state.sampler)
-        metrics = MetricsFile(own / "metrics.jsonl", state.metrics_bytes)
-
-        def save() -> None:
-            state.metrics_bytes = metrics.sync()
-            state.sampler = data.sampler.state_dict()
-            save_checkpoint(state, identity, own)
-
-        with contextlib.closing(metrics), contextlib.closing(data.pictures):
-            while state.step < train_config.steps:
-                if should_stop():
-                    save()
-                    raise StopRequested(f"stopped after step {state.step}; the same command goes on from there")
-                _advance(state, data, train_config, bf16=bf16, metrics=metrics, report=report, out=out)
-                if state.step % train_config.checkpoint_every == 0 or state.step == train_config.steps:
-                    save()
-        final = state.average or state.model
-        folder = out / "models" / model_config.name
-        save_model(final, data.tokenizer, model_config, folder)
-        files.write_bytes(folder / "metrics.jsonl", (own / "metrics.jsonl").read_bytes())
-        return {
-            "steps": state.step,
-            "samples": data.trained,
-            "seen": state.step * train_config.batch_size,
-            "skipped": state.skipped,
-            **({"scored": state.scored} if state.scored else {}),
-            "parameters": sum(parameter.numel() for parameter in final.parameters()),
-            "precision": identity["precision"],
-            "threads": identity["threads"],
-        }
+        metrics, shown = None, None
+        if ranks.writes:
+            metrics = stack.enter_context(contextlib.closing(MetricsFile(own / "metrics.jsonl", state.metrics_bytes)))
+            if config.tensorboard and events:
+                shown = stack.enter_context(contextlib.closing(EventFiles(events, state.step)))
+        stopping = config.stopping
+        training = Training(
+            state=state,
+            initial=initial,
+            data=data,
+            config=config,
+            bf16=bf16,
+            compiled=compiled,
+            ranks=ranks,
+            folder=own,
+            metrics=metrics,
+            events=shown,
+            examination=Examination(stages, stopping.split, state.model, data.tokenizer) if stopping.patience else None,
+            report=report,
+            list_at=out / "diverged.json",
+        )
+        _loop(training, identity, should_stop)
+        if metrics is not None:
+            _write_model(training, model_config, out)
+        ranks.wait()
+        return _counts(training, identity)
 
 
-def learning_rate(config: TrainConfig, step: int) -> float:
-    """Return the learning rate of a step, counted from 0: linear warm-up, then a cosine down to `final_rate`."""
-    if step < config.warmup_steps:
-        return config.learning_rate * (step + 1) / config.warmup_steps
-    progress = (step - config.warmup_steps) / max(1, config.steps - config.warmup_steps)
-    cosine = (1 + math.cos(math.pi * min(1.0, progress))) / 2
-    return config.learning_rate * (config.final_rate + (1 - config.final_rate) * cosine)
+def _loop(training: Training, identity: dict[str, Any], should_stop: Callable[[], bool]) -> None:
+    """Do all steps that are left, with checkpoints."""
+    state, config = training.state, training.config
+    while state.step < config.steps and not state.stopped:
+        if training.ranks.any(should_stop()):
+            _save(training, identity)
+            raise StopRequested(f"stopped after step {state.step}; the same command goes on from there")
+        advance(training)
+        if is_due(config.stopping, state.step, config.steps):
+            examine(training)
+        regular = state.step % config.checkpoint_every == 0 and not state.skipped_in_row
+        if regular:
+            state.anchor = state.step
+        if regular or state.step == config.steps or state.stopped:
+            _save(training, identity)
 
 
-def build_optimiser(model: nn.Module, config: TrainConfig) -> torch.optim.AdamW:
-    """Return AdamW with weight decay on what has two dimensions or more, and none on biases, norms and temperature."""
-    parameters = list(model.parameters())
-    groups = [
-        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": config.weight_decay},
-        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, lr=config.learning_rate, betas=config.betas, fused=True)
+def _save(training: Training, identity: dict[str, Any]) -> None:
+    """Write a checkpoint; no process goes on before it is there."""
+    if training.metrics is not None:
+        training.state.metrics_bytes = training.metrics.sync()
+        training.state.sampler = training.data.sampler.state_dict()
+        save_checkpoint(training.state, identity, training.folder)
+    training.ranks.wait()
+
+
+def _write_model(training: Training, config: ModelConfig, out: Path) -> None:
+    folder = out / "models" / config.name
+    save_model(training.state.best or training.state.learnt, training.data.tokenizer, config, folder)
+    files.write_bytes(folder / "metrics.jsonl", (training.folder / "metrics.jsonl").read_bytes())
+
+
+def _counts(training: Training, identity: dict[str, Any]) -> Counts:
+    state, config = training.state, training.config
+    return {
+        "steps": state.step,
+        "samples": training.data.trained,
+        "seen": state.step * config.batch_size,
+        "skipped": state.skipped,
+        **({"rollbacks": state.rollbacks} if state.rollbacks else {}),
+        **({"best_step": state.best_step} if state.best_step else {}),
+        **({"scored": state.scored} if state.scored else {}),
+        "parameters": sum(parameter.numel() for parameter in state.model.parameters()),
+        "precision": identity["precision"],
+        "threads": identity["threads"],
+        **({"processes": training.ranks.world} if training.ranks.world > 1 else {}),
+    }
 
 
 def uses_bf16(precision: str) -> bool:
@@ -127,9 +202,14 @@ def uses_bf16(precision: str) -> bool:
     return precision == "bf16"
 
 
-def _identity(model_config: ModelConfig, config: TrainConfig, data: TrainingData, bf16: bool) -> dict[str, str | int]:
+def _identity(
+    model_config: ModelConfig, config: TrainConfig, data: TrainingData, *, bf16: bool, compiled: bool, ranks: Ranks
+) -> dict[str, Any]:
     """Return what must be equal for a resume to give equal bytes."""
-    named_below_or_without_effect = {"threads", "precision", "checkpoint_every", "image_memory"}
+    named_below_or_without_effect = {
+        **dict.fromkeys(("threads", "precision", "image_memory", "compile", "deterministic", "tensorboard"), True),
+        "sampling": {"learnability": {"reference"}},
+    }
     content = [
         model_config.model_dump(mode="json"),
         config.model_dump(mode="json", exclude=named_below_or_without_effect),
@@ -141,117 +221,32 @@ def _identity(model_config: ModelConfig, config: TrainConfig, data: TrainingData
         "torch": str(torch.__version__),
         "threads": torch.get_num_threads(),
         "precision": "bf16" if bf16 else "fp32",
+        **({"compiled": True} if compiled else {}),
+        **({"processes": ranks.world} if ranks.world > 1 else {}),
     }
 
 
 def _initial_state(model_config: ModelConfig, config: TrainConfig, vocab_size: int) -> TrainState:
     model = build_model(model_config, vocab_size, config.seed).to(memory_format=torch.channels_last)
-    average = copy.deepcopy(model).eval() if config.ema_decay else None
-    return TrainState(model=model.train(), average=average, optimiser=build_optimiser(model, config))
-
-
-def _advance(
-    state: TrainState,
-    data: TrainingData,
-    config: TrainConfig,
-    *,
-    bf16: bool,
-    metrics: MetricsFile,
-    report: Report,
-    out: Path,
-) -> None:
-    """Do one step: batch, losses, update, log."""
-    started, waited = time.monotonic(), data.pictures.waited
-    rows = _next_rows(state, data, bf16)
-    batch = make_batch(data, config, rows, state.step)
-    if state.step + 1 < config.steps:
-        expect(data, state.step + 1)
-    # A batch that is no number would stay in the norms' running statistics for good.
-    buffers = [buffer.clone() for buffer in state.model.buffers()]
-    with torch_state_for(config.seed, state.step, DROPOUT):
-        losses = compute_losses(
-            state.model, data.tokenizer, batch, config.objectives, seed=config.seed, step=state.step, bf16=bf16
-        )
-        losses.total.backward()
-    rate = learning_rate(config, state.step)
-    if _update(state, config, rate):
-        state.failed = []
-    else:
-        for buffer, before in zip(state.model.buffers(), buffers, strict=True):
-            buffer.copy_(before)
-        state.skipped += 1
-        state.failed.append(rows.tolist())
-    state.step += 1
-    if state.skipped_in_row > config.max_skipped:
-        _give_up(state, data, out)
-    values = {**losses.values, "learning_rate": rate, "temperature": math.exp(-state.model.logit_scale.item())}
-    if state.step % config.log_every == 0 and not state.skipped_in_row:
-        stage = data.sampler.stage(state.step - 1)
-        line = {"step": state.step, "stage": stage, "skipped": state.skipped, **values, **_cost(state, data, config)}
-        metrics.write({**line, **data.sampler.report(state.step - 1)})
-    seconds = time.monotonic() - started
-    speed = {"samples_per_second": config.batch_size / seconds, "waited": (data.pictures.waited - waited) / seconds}
-    report(state.step, {**values, **speed})
-
-
-def _next_rows(state: TrainState, data: TrainingData, bf16: bool) -> Rows:
-    """Return the rows of the next batch, after the sampler's questions have been answered and counted."""
-
-    def answered(question: Question) -> Logits:
-        if question.of == "learner":
-            state.scored += len(question.rows)
-        return answer(data, state.model, question, bf16=bf16)
-
-    return next_batch(data.sampler, state.step, answered)
-
-
-def _cost(state: TrainState, data: TrainingData, config: TrainConfig) -> dict[str, int]:
-    """Return what a sampler that asks questions has cost so far; nothing for one that asks none.
-
-    `forward_units` counts passes of one pair through both towers, 3 for a pair that is trained on (forward and
-    backward). The reference looks at every pair once, at the start; it counts like the learner, whatever its size.
-    """
-    reference = len(data.pairs) if data.reference else 0
-    if not state.scored:
-        return {}
-    units = 3 * state.step * config.batch_size + state.scored + reference
-    return {"scored": state.scored, "reference_scored": reference, "forward_units": units}
-
-
-def _update(state: TrainState, config: TrainConfig, rate: float) -> bool:
-    """Apply the gradients; return False, with nothing changed, where they are no numbers."""
-    norm = nn.utils.clip_grad_norm_(state.model.parameters(), config.clip)
-    if norm.isfinite():
-        for group in state.optimiser.param_groups:
-            group["lr"] = rate
-        state.optimiser.step()
-        state.model.clamp_temperature()
-        if state.average is not None:
-            _follow(state.average, state.model, min(config.ema_decay, (1 + state.step) / (10 + state.step)))
-    state.optimiser.zero_grad()
-    return bool(norm.isfinite())
-
-
-@torch.no_grad()
-def _follow(average: Essen, model: Essen, decay: float) -> None:
-    """Move the average towards the model; counters, which are whole numbers, are taken over."""
-    for mean, value in zip(average.state_dict().values(), model.state_dict().values(), strict=True):
-        if mean.is_floating_point():
-            mean.lerp_(value, 1 - decay)
-        else:
-            mean.copy_(value)
-
-
-def _give_up(state: TrainState, data: TrainingData, out: Path) -> None:
-    """Write down which samples the last batches held, and end."""
-    path = out / "diverged.json"
-    first = state.step - state.skipped_in_row + 1
-    batches = enumerate(state.failed, start=first)
-    files.write_json(path, [{"step": step, "uids": [data.pairs.uids[row] for row in rows]} for step, rows in batches])
-    raise DivergedError(
-        f"the loss was no number for {state.skipped_in_row} steps in a row, up to step {state.step}: lower "
-        f"train.learning_rate, or look at the samples that {path} lists"
+    bias = SigmoidBias() if config.objectives.contrast == "sigmoid" else None
+    return TrainState(
+        average=copy.deepcopy(model).eval() if config.ema_decay else None,
+        best=copy.deepcopy(model).eval() if config.stopping.patience else None,
+        model=model.train(),
+        bias=bias,
+        optimiser=build_optimiser(model, config, bias),
     )
+
+
+@contextlib.contextmanager
+def _determinism(required: bool) -> Iterator[None]:
+    """Let torch refuse operations without a fixed result, where that is asked for."""
+    before = torch.are_deterministic_algorithms_enabled()
+    torch.use_deterministic_algorithms(required or before)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before)
 
 
 @contextlib.contextmanager

@@ -104,18 +104,22 @@ def order(
     mirror: MirrorOption = None,
     engine: EngineOption = Engine.LOCAL,
     overrides: SetOption = None,
-    uid: Annotated[str | None, typer.Option("--explain", help="tell why this sample stands where it stands")] = None,
+    uid: Annotated[
+        str | None,
+        typer.Option("--explain", help="tell why this sample stands where it stands in the order that is there"),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Order the training samples into stages, with the controls of the order."""
+    from pipeline.curriculum.explain import explain, explanation_lines, is_ordered
+
+    directory = _directory(recipe, run_directory, overrides)
+    if uid is None or not is_ordered(directory):
+        _run(recipe, run_directory, mirror, engine, overrides, Phase.ORDER, as_json and uid is None)
     if uid is None:
-        _run(recipe, run_directory, mirror, engine, overrides, Phase.ORDER, as_json)
         return
     from dataclasses import asdict
 
-    from pipeline.curriculum.explain import explain, explanation_lines
-
-    directory = _run(recipe, run_directory, mirror, engine, overrides, Phase.ORDER, as_json=False)
     explanation = explain(directory, uid)
     for line in explanation_lines(explanation):
         print(line)
@@ -173,11 +177,10 @@ def verify(
 ) -> None:
     """Check hashes, counts and contracts of a run or of staged shards; one line a problem, exit 3 if any."""
     from pipeline.errors import ConfigError, DataError
-    from pipeline.shards.layout import check_stages
-    from pipeline.shards.verify import verify_run, verify_stages
+    from pipeline.shards.verify import check_readers, verify_run, verify_stages
 
     if readers:
-        check_stages(directory / "stages" if (directory / "steps").is_dir() else directory, readers)
+        check_readers(directory / "stages" if (directory / "steps").is_dir() else directory, readers)
     if (directory / "steps").is_dir():
         problems = verify_run(directory)
     elif (directory / "manifest.json").is_file():
@@ -319,6 +322,28 @@ def models(
 
 
 @app.command()
+def export(
+    model: Annotated[Path, typer.Argument(help="folder of a trained model")],
+    to: Annotated[Path, typer.Option(help="folder to write: new, empty, or exported before")],
+    formats: Annotated[
+        list[str] | None,
+        typer.Option("--format", help="transformers, onnx or open_clip; can be repeated [default: the first two]"),
+    ] = None,
+    licence: Annotated[str, typer.Option(help="of the weights, an SPDX identifier, for the card")] = "",
+    table: Annotated[bool, typer.Option("--table", help="print size and latency of each form (needs onnx)")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Write a model for Transformers and ONNX (also int8), compared with the original, with a card."""
+    from flows.exporting import export_lines
+    from flows.exporting import export_model as write
+
+    record = write(model, to, formats or (), licence, table=table)
+    for line in export_lines(record, to):
+        print(line)
+    _finish(as_json, record)
+
+
+@app.command()
 def publish(
     run_directory: RunArgument,
     target: Annotated[Path, typer.Argument(help="folder to write: new, empty, or published before")],
@@ -381,32 +406,41 @@ def _run(
     overrides: Sequence[str] | None,
     until: str,
     as_json: bool,
-) -> Path:
-    """Do a run up to a phase and return its directory."""
+) -> None:
+    """Do a run up to a phase."""
     from flows.engines import ENGINES
     from flows.job import Job
-    from flows.recipe import find_recipe, load_recipe
+    from flows.ranks import is_beside, leading, train_beside
+    from flows.recipe import find_recipe
     from pipeline.workspace import Workspace, disk_faults_named
 
-    path = find_recipe(recipe)
-    name = load_recipe(path, overrides or ()).name
-    directory = (run_directory or Path("runs") / name).absolute()
+    directory = _directory(recipe, run_directory, overrides)
     job = Job(
-        recipe=path.absolute(),
+        recipe=find_recipe(recipe).absolute(),
         run=directory,
         mirror=mirror.absolute() if mirror else None,
         overrides=tuple(overrides or ()),
         until=until,
     )
+    if is_beside():
+        train_beside()
+        return
     workspace = Workspace(directory)
-    with disk_faults_named(directory), workspace.lock():
+    with disk_faults_named(directory), leading(), workspace.lock():
         job.begin()
         ENGINES[engine](job)
     summary = _summary(job)
     for line in summary["lines"]:
         print(line)
     _finish(as_json, {"run": str(directory), **summary})
-    return directory
+
+
+def _directory(recipe: str, run_directory: Path | None, overrides: Sequence[str] | None) -> Path:
+    """Return the run directory of a recipe: the one that is named, or runs/<name of the recipe>."""
+    from flows.recipe import find_recipe, load_recipe
+
+    name = load_recipe(find_recipe(recipe), overrides or ()).name
+    return (run_directory or Path("runs") / name).absolute()
 
 
 def _summary(job: "Job") -> dict[str, Any]:

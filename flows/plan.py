@@ -221,6 +221,7 @@ def training(recipe: Recipe, around: Surroundings, *, stages_of: Path | None = N
                     out,
                     should_stop=around.interruption.requested,
                     report=lambda step, values: around.progress(step, total, values),
+                    events=run / "tensorboard" / recipe.model.name,
                 )
             except StopRequested:
                 around.interruption.leave()
@@ -262,7 +263,7 @@ def report_step(recipe: Recipe, around: Surroundings) -> Step:
             recipe=files.digest(recipe.model_dump(mode="json", exclude={"publish"})),
             calibration=files.sha256_file(calibration) if calibration.is_file() else "",
         ),
-        version=2,
+        version=3,
     )
 
 

@@ -1,6 +1,5 @@
 """All objectives of one batch: each switched and weighted by the configuration, each reported by itself."""
 
-import contextlib
 from typing import NamedTuple
 
 import torch
@@ -8,10 +7,11 @@ from torch import Tensor
 
 from essen.config import ObjectiveConfig
 from essen.model import Essen, ImageFeatures, TextFeatures
-from essen.objectives.contrastive import contrastive_loss, image_contrast_loss, same_pairs
+from essen.objectives.contrastive import SigmoidBias, contrastive_loss, image_contrast_loss, same_pairs, sigmoid_loss
 from essen.objectives.masked import mask_words, masked_word_loss
 from essen.objectives.matching import matching_loss
 from essen.randomness import FUSION, MASK, generator_for
+from essen.rows import IMAGES, MATCHING, TEXTS, WORDS, Passes
 from essen.tokenizer import CaptionTokenizer
 
 
@@ -19,7 +19,7 @@ class Batch(NamedTuple):
     """B pairs with T different captions.
 
     Attributes:
-        pixels: (B, 3, size, size) float32 in 0..1.
+        pixels: (B, 3, size, size) float32 in 0..1; of several processes each holds those of its share alone.
         ids, mask, words: (T, L) of the captions, see `essen.tokenizer.CaptionTokenizer.encode_words`.
         caption: (B,) int64, the row in `ids` of every pair.
         caption_of, image_of: (B,) int64, equal where the normalised caption, or the picture, is equal.
@@ -34,6 +34,14 @@ class Batch(NamedTuple):
     image_of: Tensor
 
 
+class Learner(NamedTuple):
+    """What is trained: the model, its tokenizer, and the bias of the sigmoid contrast where that is used."""
+
+    model: Essen
+    tokenizer: CaptionTokenizer
+    bias: SigmoidBias | None = None
+
+
 class Losses(NamedTuple):
     """The weighted `total` (scalar with gradient) and, by name, plain numbers to log."""
 
@@ -41,97 +49,108 @@ class Losses(NamedTuple):
     values: dict[str, float]
 
 
-def compute_losses(
-    model: Essen,
-    tokenizer: CaptionTokenizer,
-    batch: Batch,
-    config: ObjectiveConfig,
-    *,
-    seed: int,
-    step: int,
-    bf16: bool,
-) -> Losses:
-    """Return the losses of a batch.
+class HiddenWords(NamedTuple):
+    """Captions of R pairs with words hidden: `ids`, `mask` and `labels` (R, L), see `essen.objectives.masked`."""
+
+    ids: Tensor
+    mask: Tensor
+    labels: Tensor
+
+
+def compute_losses(learner: Learner, batch: Batch, config: ObjectiveConfig, passes: Passes) -> Losses:
+    """Return the losses of a batch that goes through the model at once.
 
     The towers and the fusion run in bf16 where asked; the losses themselves are always computed in fp32.
-
-    Args:
-        seed, step: decide every draw.
     """
-    with _precision(bf16):
+    model, pairs = learner.model, len(batch.caption)
+    with passes.forward(IMAGES, slice(0, pairs)):
         images = model.encode_images(batch.pixels)
+    with passes.forward(TEXTS, slice(0, len(batch.ids))):
         texts = model.encode_texts(batch.ids, batch.mask).take(batch.caption)
-    terms = _contrast(model, batch, images, texts, config)
+    terms = contrast(learner, batch, images.embedding, texts.embedding, config)
     values = {name: term.item() for name, term in terms.items()}
-    if (step + 1) % config.fusion_every == 0 and (config.matching or config.masked):
-        rows = _fusion_rows(len(batch.pixels), config.fusion_batch, seed=seed, step=step)
+    if uses_fusion(config, passes.step):
+        rows = fusion_rows(pairs, config.fusion_batch, passes)
         if config.matching:
-            generator = generator_for(seed, step, FUSION)
-            same = same_pairs(batch.image_of, batch.caption_of)
-            sharpness = config.hardness * model.logit_scale.exp()
-            with _precision(bf16):
-                matching = matching_loss(model.match, images, texts, sharpness, same, rows, generator)
-            terms["matching"] = matching.loss
-            values |= {"matching": matching.loss.item(), "matching_skipped": matching.skipped}
-            if matching.accuracy is not None:
-                values["matching_accuracy"] = matching.accuracy
+            matched, more = _matching(model, batch, images, texts, rows, config, passes)
+            terms["matching"] = matched
+            values |= more
         if config.masked:
-            terms["masked"], hidden = _masked(model, tokenizer, batch, images, rows, config, seed, step, bf16)
-            values |= {"masked": terms["masked"].item(), "masked_pieces": hidden}
+            hidden = hide_words(learner.tokenizer, batch, rows, config.mask_share, passes)
+            with passes.forward(WORDS, slice(0, len(rows))):
+                logits = model.predict_words(images.take(rows), model.encode_texts(hidden.ids, hidden.mask))
+            terms["masked"] = masked_word_loss(logits, hidden.labels)
+            values |= {"masked": terms["masked"].item(), "masked_pieces": int((hidden.labels >= 0).sum())}
     weights = {name: getattr(config, name) for name in terms}
     total = torch.stack([weights[name] * term for name, term in terms.items()]).sum()
     return Losses(total=total, values={"loss": total.item(), **values})
 
 
-def _contrast(
-    model: Essen, batch: Batch, images: ImageFeatures, texts: TextFeatures, config: ObjectiveConfig
+def contrast(
+    learner: Learner, batch: Batch, images: Tensor, texts: Tensor, config: ObjectiveConfig
 ) -> dict[str, Tensor]:
-    terms = {}
-    if config.contrastive:
+    """Return the contrastive terms, scalars by name, of the embeddings (B, E) of all pairs."""
+    terms, scale = {}, learner.model.logit_scale
+    same = same_pairs(batch.image_of, batch.caption_of)
+    positive = config.same_caption == "positive"
+    if config.contrastive and config.contrast == "sigmoid":
+        assert learner.bias is not None, "made with the optimiser"
+        bias = learner.bias.value
+        terms["contrastive"] = sigmoid_loss(images, texts, scale, bias, same, same_is_positive=positive)
+    elif config.contrastive:
+        smoothing = config.label_smoothing
         terms["contrastive"] = contrastive_loss(
-            images.embedding,
-            texts.embedding,
-            model.logit_scale,
-            same_pairs(batch.image_of, batch.caption_of),
-            same_is_positive=config.same_caption == "positive",
-            label_smoothing=config.label_smoothing,
+            images, texts, scale, same, same_is_positive=positive, label_smoothing=smoothing
         )
     if config.image_contrast:
-        terms["image_contrast"] = image_contrast_loss(images.embedding, batch.caption_of, model.logit_scale)
+        terms["image_contrast"] = image_contrast_loss(images, batch.caption_of, scale)
     return terms
 
 
-def _masked(
-    model: Essen,
-    tokenizer: CaptionTokenizer,
-    batch: Batch,
-    images: ImageFeatures,
-    rows: Tensor,
-    config: ObjectiveConfig,
-    seed: int,
-    step: int,
-    bf16: bool,
-) -> tuple[Tensor, int]:
-    """Return the masked-word loss of some pairs and the number of hidden pieces: a forward pass of its own."""
+def uses_fusion(config: ObjectiveConfig, step: int) -> bool:
+    """Tell whether the objectives that need the fusion are used at a step."""
+    return (step + 1) % config.fusion_every == 0 and bool(config.matching or config.masked)
+
+
+def fusion_rows(batch: int, most: int, passes: Passes) -> Tensor:
+    """Return the pairs that the fusion objectives see at a step: consecutive ones from a place that moves on."""
+    return (torch.arange(min(batch, most)) + (passes.seed + passes.step) * most) % batch
+
+
+def hide_words(tokenizer: CaptionTokenizer, batch: Batch, rows: Tensor, share: float, passes: Passes) -> HiddenWords:
+    """Return the captions of some pairs (R,) with words hidden."""
     captions = batch.caption[rows]
     ids, labels = mask_words(
         batch.ids[captions],
         batch.words[captions],
-        share=config.mask_share,
+        share=share,
         mask_id=tokenizer.mask_id,
         first_id=len(tokenizer.special_ids),
         vocab_size=tokenizer.vocab_size,
-        generator=generator_for(seed, step, MASK),
+        generator=generator_for(passes.seed, passes.step, MASK),
     )
-    with _precision(bf16):
-        logits = model.predict_words(images.take(rows), model.encode_texts(ids, batch.mask[captions]))
-    return masked_word_loss(logits, labels), int((labels >= 0).sum())
+    return HiddenWords(ids=ids, mask=batch.mask[captions], labels=labels)
 
 
-def _fusion_rows(batch: int, most: int, *, seed: int, step: int) -> Tensor:
-    """Return the pairs that the fusion objectives see at a step: consecutive ones from a place that moves on."""
-    return (torch.arange(min(batch, most)) + (seed + step) * most) % batch
+def _matching(
+    model: Essen,
+    batch: Batch,
+    images: ImageFeatures,
+    texts: TextFeatures,
+    rows: Tensor,
+    config: ObjectiveConfig,
+    passes: Passes,
+) -> tuple[Tensor, dict[str, float]]:
+    def match(some_images: ImageFeatures, some_texts: TextFeatures) -> Tensor:
+        with passes.forward(MATCHING, slice(0, len(some_images.embedding))):
+            return model.match(some_images, some_texts)
 
-
-def _precision(bf16: bool) -> contextlib.AbstractContextManager[object]:
-    return torch.autocast("cpu", torch.bfloat16, enabled=bf16)
+    generator = generator_for(passes.seed, passes.step, FUSION)
+    same = same_pairs(batch.image_of, batch.caption_of)
+    sharpness = config.hardness * model.logit_scale.exp()
+    with passes.precision():
+        matching = matching_loss(match, images, texts, sharpness, same, rows, generator)
+    values = {"matching": matching.loss.item(), "matching_skipped": matching.skipped}
+    if matching.accuracy is not None:
+        values["matching_accuracy"] = matching.accuracy
+    return matching.loss, values

@@ -1,7 +1,28 @@
-"""Contrast in the joint space: image against text (InfoNCE) and picture against picture (supervised contrast)."""
+"""Contrast in the joint space: image against text (InfoNCE, SigLIP), picture against picture (supervised contrast)."""
 
 import torch
-from torch import Tensor
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+INITIAL_BIAS = -10.0
+MAX_BIAS = 100.0
+
+
+class SigmoidBias(nn.Module):
+    """What the sigmoid contrast learns beside the model: the bias b of its logits (Zhai et al. 2023).
+
+    It starts where nearly all pairs are taken for wrong ones, as nearly all of a batch are. No score of the trained
+    model needs it.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.value = nn.Parameter(torch.tensor(INITIAL_BIAS))
+
+    @torch.no_grad()
+    def clamp(self) -> None:
+        """Keep b within what the largest temperature gives a cosine; called after every optimiser step."""
+        self.value.clamp_(-MAX_BIAS, MAX_BIAS)
 
 
 def same_pairs(images: Tensor, captions: Tensor) -> Tensor:
@@ -39,6 +60,25 @@ def contrastive_loss(
     target = target + label_smoothing * taking_part / taking_part.sum(1, keepdim=True)
     logits = logit_scale.exp() * images @ texts.T
     return (_soft_cross_entropy(logits, target, taking_part) + _soft_cross_entropy(logits.T, target, taking_part)) / 2
+
+
+def sigmoid_loss(
+    images: Tensor, texts: Tensor, logit_scale: Tensor, bias: Tensor, same: Tensor, *, same_is_positive: bool
+) -> Tensor:
+    """Return the sigmoid contrast, a scalar: each of B² pairs is judged by itself, summed, over B (SigLIP, eq. 1).
+
+    Args:
+        images, texts: (B, E) of unit length, row i of both is pair i.
+        logit_scale: log(1/τ), a scalar.
+        bias: of the logits, a scalar.
+        same: (B, B) from `same_pairs`.
+        same_is_positive: such pairs are true ones too; otherwise they are left out.
+    """
+    own = torch.eye(len(images), dtype=torch.bool)
+    positive = same | own if same_is_positive else own
+    logits = logit_scale.exp() * images @ texts.T + bias
+    losses = F.softplus(torch.where(positive, -logits, logits))
+    return losses.masked_fill(same & ~positive, 0.0).sum() / len(images)
 
 
 def image_contrast_loss(images: Tensor, captions: Tensor, logit_scale: Tensor) -> Tensor:

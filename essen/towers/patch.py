@@ -42,7 +42,7 @@ class PatchTower(Tower):
         """
         tokens = self.stem(pixels).flatten(2).transpose(1, 2)
         if self.class_token is not None:
-            tokens = torch.cat([self.class_token.expand(len(tokens), -1, -1).to(tokens.dtype), tokens], dim=1)
+            tokens = torch.cat([self.class_token.expand(tokens.shape[0], -1, -1).to(tokens.dtype), tokens], dim=1)
         tokens = tokens + self.positions
         for layer in self.layers:
             tokens = layer(tokens)

@@ -17,7 +17,9 @@ import torch
 from essen.config import (
     AugmentConfig,
     ModelConfig,
+    NoFusionConfig,
     ObjectiveConfig,
+    PatchConfig,
     SamplingConfig,
     TextConfig,
     TrainConfig,
@@ -26,7 +28,9 @@ from essen.config import (
 from essen.errors import DivergedError, EssenError, StopRequested
 from essen.export import load_model
 from essen.model import Essen, build_model
-from essen.train import build_optimiser, learning_rate, train
+from essen.schedule import learning_rate
+from essen.step import build_optimiser
+from essen.train import train
 from pipeline.errors import DataError
 
 FILES = ("config.json", "metrics.jsonl", "model.safetensors", "tokenizer.json")
@@ -263,11 +267,11 @@ def test_a_loss_that_stays_no_number_ends_with_code_5_and_the_samples(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     poison(monkeypatch, range(6, 99))
-    with pytest.raises(DivergedError, match="6 steps in a row, up to step 12") as error:
+    with pytest.raises(DivergedError, match="12 steps in a row, up to step 18, after 1 roll-back") as error:
         train(tiny_model, tiny_training, small_stages, tmp_path)
     assert error.value.exit_code == 5
     listed = json.loads((tmp_path / "diverged.json").read_text())
-    assert [entry["step"] for entry in listed] == list(range(7, 13))
+    assert [entry["step"] for entry in listed] == list(range(7, 19))
     assert all(len(entry["uids"]) == 16 and len(entry["uids"][0]) == 32 for entry in listed)
 
 
@@ -307,6 +311,55 @@ def test_one_caption_for_everything_is_a_defined_loss(
     assert counts["skipped"] == 0
 
 
+def test_the_sigmoid_contrast_trains_its_bias_and_logs_it(
+    small_stages: Path, tiny_model: ModelConfig, tiny_training: TrainConfig, tmp_path: Path
+) -> None:
+    change = {"objectives": ObjectiveConfig(contrast="sigmoid"), "steps": 12}
+    train(tiny_model, tiny_training.model_copy(update=change), small_stages, tmp_path)
+    lines = [json.loads(line) for line in (tmp_path / "models/tiny/metrics.jsonl").read_text().splitlines()]
+    assert lines[0]["bias"] != lines[-1]["bias"] and lines[-1]["contrastive"] < lines[0]["contrastive"]
+    assert "bias" not in "".join(load_model(tmp_path / "models/tiny")[0].state_dict()).replace(".bias", "")
+
+
+CONTRAST_ALONE = ObjectiveConfig(matching=0, masked=0, image_contrast=0)
+
+
+@pytest.mark.slow
+def test_a_compiled_model_trains_as_the_plain_one(
+    small_stages: Path, tiny_model: ModelConfig, tiny_training: TrainConfig, tmp_path: Path
+) -> None:
+    pytest.importorskip("torch._inductor")
+    smallest = tiny_model.model_copy(
+        update={
+            "vision": PatchConfig(kind="patch", patch=16, width=16, layers=0),
+            "text": TextConfig(vocab_size=300, max_length=8, width=16, layers=0),
+            "fusion": NoFusionConfig(kind="none"),
+        }
+    )
+    change = {"steps": 2, "log_every": 1, "objectives": CONTRAST_ALONE, "precision": "fp32", "ema_decay": 0.0}
+    losses = []
+    for compiled in (False, True):
+        out = tmp_path / str(compiled)
+        train(smallest, tiny_training.model_copy(update={**change, "compile": compiled}), small_stages, out)
+        lines = (out / "models/tiny/metrics.jsonl").read_text().splitlines()
+        losses.append([json.loads(line)["loss"] for line in lines])
+    assert losses[1] == pytest.approx(losses[0], abs=1e-4)
+
+
+def test_without_a_compiler_it_trains_uncompiled_and_says_so(
+    straight: Path,
+    small_stages: Path,
+    tiny_model: ModelConfig,
+    tiny_training: TrainConfig,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("torch._inductor.config.cpp.cxx", ("no-such-compiler",))
+    with pytest.warns(UserWarning, match=r"no C\+\+ compiler"):
+        train(tiny_model, tiny_training.model_copy(update={"compile": True}), small_stages, tmp_path)
+    assert outcome(tmp_path) == outcome(straight)
+
+
 def test_no_stages_are_one_line(tiny_model: ModelConfig, tiny_training: TrainConfig, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"manifest\.json"):
         train(tiny_model, tiny_training, tmp_path / "nowhere", tmp_path)
@@ -318,6 +371,14 @@ def test_the_learning_rate_is_a_function_of_the_step() -> None:
     assert rates[0] == 0.1 and rates[9] == rates[10] == 1.0
     assert all(a >= b for a, b in itertools.pairwise(rates[10:]))
     assert abs(rates[100] - 0.1) < 1e-12
+
+
+def test_wsd_warms_up_stays_and_decays() -> None:
+    config = TrainConfig(steps=100, warmup_steps=10, learning_rate=1.0, final_rate=0.1, schedule="wsd", decay_share=0.2)
+    rates = [learning_rate(config, step) for step in range(101)]
+    assert rates[0] == 0.1 and rates[9:81] == [1.0] * 72
+    assert all(a > b for a, b in itertools.pairwise(rates[80:]))
+    assert rates[85] == pytest.approx(0.1 + 0.9 * 0.5) and rates[100] == pytest.approx(0.1)
 
 
 def test_only_matrices_and_convolutions_decay(tiny_model: ModelConfig) -> None:

@@ -134,7 +134,7 @@ def test_what_samplers_ask_is_counted_and_what_they_learn_is_logged(straight: Pa
     assert lines["mixture"][0]["shares"]["stage3"] < lines["mixture"][-1]["shares"]["stage3"]
     assert "root" in lines["tonics"][-1]["opened"] and {line["node"] for line in lines["tonics"]} > {"root"}
     last = lines["adaptive"][-1]
-    assert sum(last["shares"].values()) == pytest.approx(1) and last["held_out_loss"]["stage1"] > 0
+    assert sum(last["shares"].values()) == pytest.approx(1, abs=1e-5) and last["held_out_loss"]["stage1"] > 0
 
 
 def test_a_control_takes_the_place_of_the_order_by_one_key(
