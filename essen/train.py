@@ -206,7 +206,7 @@ def _identity(
     model_config: ModelConfig, config: TrainConfig, data: TrainingData, *, bf16: bool, compiled: bool, ranks: Ranks
 ) -> dict[str, Any]:
     """Return what must be equal for a resume to give equal bytes."""
-    named_below_or_without_effect = {
+    named_below_or_without_effect: dict[str, Any] = {
         **dict.fromkeys(("threads", "precision", "image_memory", "compile", "deterministic", "tensorboard"), True),
         "sampling": {"learnability": {"reference"}},
     }

@@ -21,6 +21,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from essen.config import EvaluateConfig
 from essen.errors import EssenError
 from essen.export.folder import load_model
@@ -75,7 +77,8 @@ def export_model(
         "weights_sha256": files.sha256_file(weights),
         "stages": open_stages(run / "stages").digest if run else None,
     }
-    (target / "export.json").unlink(missing_ok=True)
+    for left in ("export.json", "onnx"):  # of an earlier export
+        files.remove(target / left)
     from essen.export.hub import write_hub_folder
 
     paths = write_hub_folder(model, tokenizer, weights, target)
@@ -145,9 +148,10 @@ def _write_onnx(
     small = [path.with_name(f"{path.stem}_int8.onnx") for path in exact]
     for source, place in zip(exact, small, strict=True):
         quantise(source, place)
-    difference = largest_difference(model, OnnxModel(folder, model.config, scale), model.vocab_size)
+    threads = torch.get_num_threads()
+    difference = largest_difference(model, OnnxModel(folder, model.config, scale, threads=threads), model.vocab_size)
     _check_close("onnx", difference)
-    quantised = OnnxModel(folder, model.config, scale, suffix="_int8")
+    quantised = OnnxModel(folder, model.config, scale, suffix="_int8", threads=threads)
     has_sets = run is not None and bool(open_stages(run / "stages").evaluation)
     int8 = {
         "bytes": sum(path.stat().st_size for path in small),

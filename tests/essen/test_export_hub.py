@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -56,6 +57,15 @@ for folder in folders:
 """
 
 
+@pytest.fixture(scope="module", autouse=True)
+def single_thread() -> Iterator[None]:
+    """One thread of torch: models are tiny, and on a busy machine several only wait for one another."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 def write_folder(kind: str, folder: Path) -> None:
     save_kind(kind, folder / "model")
     model, tokenizer = load_model(folder / "model")
@@ -90,7 +100,12 @@ def test_it_loads_without_this_project_and_gives_the_same_numbers(tmp_path: Path
     subprocess.run(
         [sys.executable, "-c", CLIENT, *folders, str(tmp_path / "pictures"), json.dumps(captions)],
         cwd=tmp_path,
-        env={**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", "HF_MODULES_CACHE": str(tmp_path / "modules")},
+        env={
+            **os.environ,
+            "HF_HUB_OFFLINE": "1",
+            "OMP_NUM_THREADS": "1",
+            "HF_MODULES_CACHE": str(tmp_path / "modules"),
+        },
         check=True,
         timeout=300,
     )

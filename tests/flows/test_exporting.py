@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from essen.config import ModelConfig, NoFusionConfig, TextConfig, VisionConfig
+from essen.config import ModelConfig, NoFusionConfig, PatchConfig, TextConfig
 from essen.export import load_model, save_model
 from essen.model import build_model
 from essen.tokenizer import train_tokenizer
@@ -17,7 +17,7 @@ def model(tmp_path: Path) -> Path:
     config = ModelConfig(
         name="small",
         image_size=32,
-        vision=VisionConfig(widths=(8, 16), blocks=(1, 1)),
+        vision=PatchConfig(kind="patch", patch=8, width=16, layers=1, pool="class"),
         text=TextConfig(vocab_size=300, width=16, layers=0),
         fusion=NoFusionConfig(kind="none"),
     )
@@ -48,7 +48,9 @@ def test_the_table_compares_four_forms(model: Path, tmp_path: Path, capsys: pyte
     assert run("export", model, "--to", tmp_path / "out", "--table") == 0
     out = capsys.readouterr().out
     assert all(form in out for form in ("| PyTorch float32 |", "| PyTorch bf16 |", "| ONNX float32 |", "| ONNX int8 |"))
-    assert "int8: 0.0" in out  # MB of a very small model
+    assert "onnx: at most" in out and "int8: 0.0" in out  # MB of a very small model
+    names = sorted(path.name for path in (tmp_path / "out/onnx").iterdir())
+    assert names == ["image.onnx", "image_int8.onnx", "text.onnx", "text_int8.onnx"]  # it has no fusion
 
 
 def test_what_cannot_be_done_is_one_line_with_code_2(
