@@ -37,7 +37,7 @@ HOSTILE = (
     "<script>alert(1)</script>",
     "</figcaption><img src=x onerror=alert(1)>",
     '" onmouseover="alert(1)',
-    "{{7*7}}{% for x in y %}",
+    "{{7*7007}}{% for x in y %}",
     "---\nlicense: cc0-1.0\nextra: true\n---\n",
     '=HYPERLINK("http://evil.example","a ball")',
     "@SUM(1+1)|cmd",
@@ -172,7 +172,7 @@ def test_the_report_has_the_same_elements_whatever_the_captions_say(runs, tmp_pa
     tame, wild = (set(page.elements) for page in pages)
     assert wild - tame <= {("details", ()), ("summary", ()), ("ul", ()), ("li", ("dir",))}  # more credits are folded
     assert not any(name.startswith("on") for _, names in wild for name in names)
-    assert "49" not in {text.strip() for text in pages[1].texts}
+    assert "49049" not in {text.strip() for text in pages[1].texts}
     shown = " ".join(pages[1].texts)
     assert HOSTILE[0] in shown
     assert HOSTILE[3] in shown

@@ -51,7 +51,7 @@ CALIBRATION: dict[str, Any] = {
 }
 HOSTILE = (
     "<script>alert(1)</script>",
-    "{{7*7}}",
+    "{{7*7007}}",
     "</figcaption><img src=x onerror=alert(1)>",
     '" onmouseover="alert(1)',
     "$\\frac{1$",
@@ -270,7 +270,7 @@ def test_hostile_words_are_inert(run: Path, tmp_path: Path) -> None:
     assert page.of("h1") == [HOSTILE[0]]
     assert set(HOSTILE) <= set(page.of("figcaption"))
     assert HOSTILE[0] in page.of("q")
-    assert "49" not in page.of("figcaption")
+    assert "49049" not in page.of("figcaption")
 
 
 def assert_inert(page: Page) -> None:
