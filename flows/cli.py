@@ -106,7 +106,7 @@ def order(
     overrides: SetOption = None,
     uid: Annotated[
         str | None,
-        typer.Option("--explain", help="tell why this sample stands where it stands in the order that is there"),
+        typer.Option("--explain", help="tell why this sample stands where it stands"),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -114,7 +114,8 @@ def order(
     from pipeline.curriculum.explain import explain, explanation_lines, is_ordered
 
     directory = _directory(recipe, run_directory, overrides)
-    if uid is None or not is_ordered(directory):
+    # An order that is there needs no sources to be explained; other keys ask for another order.
+    if uid is None or overrides or not is_ordered(directory):
         _run(recipe, run_directory, mirror, engine, overrides, Phase.ORDER, as_json and uid is None)
     if uid is None:
         return
