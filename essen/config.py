@@ -469,8 +469,8 @@ class TrainConfig(Config):
     micro_batch: int = Field(
         default=0,
         ge=0,
-        description="most pairs that go through the model at once; the gradients are those of the whole batch, at a "
-        "third more work; 0: all",
+        description="most pairs that go through the model at once; the gradients are those of the whole batch, and "
+        "the smaller the parts the longer it takes (benchmarks/gradient_cache.py); 0: all",
     )
     learning_rate: float = Field(default=4e-3, gt=0, description="highest learning rate")
     schedule: Literal["cosine", "wsd"] = Field(

@@ -84,23 +84,19 @@ def measure_latency(config: ModelConfig, rounds: int) -> Latency:
     import torch
 
     from essen.model import build_model
+    from essen.threads import threads
 
     vocab_size = _vocab_size(config)
     model = build_model(config, vocab_size, seed=0, pretrained=False).to(memory_format=torch.channels_last).eval()
     pixels = torch.zeros(1, 3, config.image_size, config.image_size, dtype=torch.uint8)
     ids, mask = torch.full((1, PIECES), vocab_size - 1), torch.ones(1, PIECES, dtype=torch.bool)
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with torch.inference_mode():
-            images, texts = model.encode_images(pixels), model.encode_texts(ids, mask)
-            return Latency(
-                picture=_median(lambda: model.encode_images(pixels), rounds),
-                caption=_median(lambda: model.encode_texts(ids, mask), rounds),
-                match=_median(lambda: model.match(images, texts), rounds),
-            )
-    finally:
-        torch.set_num_threads(before)
+    with threads(1), torch.inference_mode():
+        images, texts = model.encode_images(pixels), model.encode_texts(ids, mask)
+        return Latency(
+            picture=_median(lambda: model.encode_images(pixels), rounds),
+            caption=_median(lambda: model.encode_texts(ids, mask), rounds),
+            match=_median(lambda: model.match(images, texts), rounds),
+        )
 
 
 def _median(use: Callable[[], object], rounds: int) -> float:

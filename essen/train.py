@@ -21,6 +21,7 @@ from essen.objectives.contrastive import SigmoidBias
 from essen.state import TrainState, load_checkpoint, save_checkpoint
 from essen.step import Report, Training, advance, build_optimiser, examine
 from essen.stopping import Examination, is_due
+from essen.threads import threads
 from pipeline import files
 
 Counts = dict[str, Any]
@@ -64,7 +65,7 @@ def train(
     """
     with joined() as ranks:
         model_config, train_config, stages, out = ranks.tell((model_config, train_config, stages, out))
-        with _threads(train_config.threads), _determinism(train_config.deterministic):
+        with threads(train_config.threads), _determinism(train_config.deterministic):
             return _train(
                 model_config,
                 train_config,
@@ -87,7 +88,7 @@ def follow() -> None:
             model_config, train_config, stages, out = asked
             with (
                 contextlib.suppress(EssenError),
-                _threads(train_config.threads),
+                threads(train_config.threads),
                 _determinism(train_config.deterministic),
             ):
                 _train(model_config, train_config, stages, out, ranks=ranks)
@@ -247,14 +248,3 @@ def _determinism(required: bool) -> Iterator[None]:
         yield
     finally:
         torch.use_deterministic_algorithms(before)
-
-
-@contextlib.contextmanager
-def _threads(number: int) -> Iterator[None]:
-    """Let torch use so many threads, or as many as it did where the number is 0."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(number or before)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -27,7 +27,7 @@ from essen.evaluate.controls import (
 )
 from essen.evaluate.measures import Measure
 from essen.evaluate.retrieval import Floats, Ints
-from essen.evaluate.threads import one_thread
+from essen.threads import threads
 
 HEAD = "head"
 PairFeatures = Callable[[Ints, Ints], Tensor]
@@ -132,7 +132,7 @@ def _fit(
     mean = features[~watched].mean(dim=0)
     deviation = features[~watched].std(dim=0, correction=0).clamp_min(1e-6)
     scaled = (features - mean) / deviation
-    with one_thread(), torch.random.fork_rng(devices=[]):
+    with threads(1), torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(np.random.SeedSequence(seed).generate_state(1)[0]))
         head = build_head(features.shape[1], task.images.shape[1], targets.shape[1], config.dropout)
         train_head(

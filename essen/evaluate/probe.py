@@ -14,7 +14,7 @@ import torch.nn.functional as F
 
 from essen.evaluate.controls import held_out_groups
 from essen.evaluate.retrieval import Floats, Ints
-from essen.evaluate.threads import one_thread
+from essen.threads import threads
 
 STEPS = 500
 
@@ -65,7 +65,7 @@ def fit_probe(vectors: Floats, labels: Ints, classes: int, strength: float) -> P
         value.backward()
         return value
 
-    with one_thread():
+    with threads(1):
         optimiser.step(loss)
     return Probe(weights.detach().numpy(), bias.detach().numpy(), mean, deviation)
 

@@ -1,10 +1,8 @@
 """Size and latency of the forms of a model: PyTorch in float32 and bf16, ONNX in float32 and int8."""
 
-import contextlib
 import itertools
 import statistics
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +14,7 @@ from essen.export.onnx_model import OnnxModel
 from essen.export.parity import PairModel
 from essen.model import Essen
 from essen.overview import PIECES, Latency
+from essen.threads import threads
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +53,7 @@ def measure_forms(model: Essen, weights: Path, onnx: Path, rounds: int = 50) -> 
     for name, suffix in {"ONNX float32": "", "ONNX int8": "_int8"}.items():
         part = OnnxModel(onnx, model.config, scale, suffix=suffix, threads=1)
         forms[name] = (part, False, sum(path.stat().st_size for path in part.paths))
-    with _one_thread():
+    with threads(1):
         times = _times({name: form[:2] for name, form in forms.items()}, model.config, model.vocab_size, rounds)
     return [Form(name=name, bytes=forms[name][2], latency=latency) for name, latency in times.items()]
 
@@ -93,13 +92,3 @@ def _times(
         name: [statistics.median(column) for column in zip(*rows[2:], strict=True)] for name, rows in times.items()
     }
     return {name: Latency(picture=p, caption=c, match=m) for name, (p, c, m) in medians.items()}
-
-
-@contextlib.contextmanager
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

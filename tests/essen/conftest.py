@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from PIL import Image, ImageDraw
 
 from essen.config import FusionConfig, ModelConfig, SamplingConfig, TextConfig, TrainConfig, VisionConfig
+from essen.threads import threads
 from pipeline import files
 from pipeline.sample import Sample, sample_uid
 from pipeline.shards.stage import write_manifest
@@ -132,7 +132,5 @@ def tiny_training() -> TrainConfig:
 @pytest.fixture
 def one_thread() -> Iterator[None]:
     """One thread of torch: on few pictures and a busy machine, several only wait for one another."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+    with threads(1):
+        yield
