@@ -335,11 +335,26 @@ def export(
     as_json: JsonOption = False,
 ) -> None:
     """Write a model for Transformers and ONNX (also int8), compared with the original, with a card."""
-    from flows.exporting import export_lines
-    from flows.exporting import export_model as write
+    from dataclasses import asdict
 
-    record = write(model, to, formats or (), licence, table=table)
-    for line in export_lines(record, to):
+    from essen.export.export import USUAL, export_model
+    from essen.export.summary import export_lines
+    from pipeline.errors import ConfigError
+    from pipeline.workspace import disk_faults_named
+
+    wanted = tuple(formats or USUAL)
+    if table and "onnx" not in wanted:
+        raise ConfigError("--table compares with ONNX: add --format onnx")
+    with disk_faults_named(to):
+        record = export_model(model, to, wanted, licence=licence)
+    lines = export_lines(record, to)
+    if table:
+        from essen.export.latency import form_lines, measure_forms
+
+        forms = measure_forms(to)
+        lines += form_lines(forms)
+        record["forms"] = [asdict(form) for form in forms]
+    for line in lines:
         print(line)
     _finish(as_json, record)
 

@@ -10,9 +10,9 @@ import torch
 
 from essen.config import ModelConfig
 from essen.evaluate.encoders import autocast
+from essen.export.folder import load_model
 from essen.export.onnx_model import OnnxModel
 from essen.export.parity import PairModel
-from essen.model import Essen
 from essen.overview import PIECES, Latency
 from essen.threads import threads
 
@@ -32,26 +32,24 @@ class Form:
     latency: Latency
 
 
-def measure_forms(model: Essen, weights: Path, onnx: Path, rounds: int = 50) -> list[Form]:
+def measure_forms(folder: Path, rounds: int = 50) -> list[Form]:
     """Return size and latency of each form; every round times all of them, so that other work meets them alike.
 
     Args:
-        model: in evaluation mode, float32.
-        weights: the file of its weights.
-        onnx: folder of its ONNX files, float32 and int8.
+        folder: an exported one, with ONNX files.
         rounds: of which the median is taken.
 
     Raises:
-        EssenError: an ONNX file is missing.
+        EssenError: the folder holds no model, or an ONNX file is missing.
     """
-    model = model.to(memory_format=torch.channels_last)
-    scale = model.logit_scale.item()
+    model = load_model(folder)[0].to(memory_format=torch.channels_last)
+    scale, size = model.logit_scale.item(), (folder / "model.safetensors").stat().st_size
     forms: dict[str, tuple[PairModel, bool, int]] = {
-        "PyTorch float32": (model, False, weights.stat().st_size),
-        "PyTorch bf16": (model, True, weights.stat().st_size),
+        "PyTorch float32": (model, False, size),
+        "PyTorch bf16": (model, True, size),
     }
     for name, suffix in {"ONNX float32": "", "ONNX int8": "_int8"}.items():
-        part = OnnxModel(onnx, model.config, scale, suffix=suffix, threads=1)
+        part = OnnxModel(folder / "onnx", model.config, scale, suffix=suffix, threads=1)
         forms[name] = (part, False, sum(path.stat().st_size for path in part.paths))
     with threads(1):
         times = _times({name: form[:2] for name, form in forms.items()}, model.config, model.vocab_size, rounds)

@@ -139,8 +139,7 @@ def test_the_card_says_what_the_model_is_made_of(exported: tuple[Path, dict[str,
 @pytest.mark.slow
 def test_the_table_has_a_row_for_each_form(exported: tuple[Path, dict[str, Any]]) -> None:
     target, record = exported
-    model, _ = load_model(target)
-    forms = measure_forms(model, target / "model.safetensors", target / "onnx", rounds=3)
+    forms = measure_forms(target, rounds=3)
     assert [form.name for form in forms] == ["PyTorch float32", "PyTorch bf16", "ONNX float32", "ONNX int8"]
     assert forms[3].bytes == record["onnx"]["int8"]["bytes"] and all(form.latency.picture > 0 for form in forms)
     assert len(form_lines(forms)) == 6
