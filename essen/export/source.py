@@ -108,6 +108,9 @@ def _is_own(node: ast.AST) -> bool:
 def _take(found: Collection, module: Module, name: str) -> None:
     """Add a definition and all that it needs."""
     found.modules.setdefault(module.name, module)
+    if name not in module.definitions:  # a package that passes on what its modules define
+        _take_import(found, module.imports[name], name)
+        return
     if name in found.names[module.name]:
         return
     node = module.definitions[name]
