@@ -29,7 +29,7 @@ from essen.config import ScoreConfig
 from essen.errors import TrialsError
 from essen.evaluate.choice import choice_measures, choice_slots
 from essen.evaluate.controls import pair_scores
-from essen.evaluate.encoders import Encoder, Features, joined, load_encoder
+from essen.evaluate.encoders import Encoder, Features, joined, load_encoder, similarities
 from essen.evaluate.heads import HeadTask, head_measure, task_sides
 from essen.evaluate.measures import Measure, summarise
 from essen.evaluate.pictures import Source, encode_pictures
@@ -37,6 +37,7 @@ from essen.evaluate.recall import recall_measures
 from essen.evaluate.sets import CaptionedPictures, LabelledPictures, read_sets
 from essen.evaluate.trials import ENTAILMENT, HeadManifest, Manifest, TruthManifest, read_manifest, read_nlvr
 from essen.evaluate.truth import truth_items, truth_measures, truth_slots
+from essen.evaluate.within import within_measures
 from essen.evaluate.zero_shot import class_scores, probe_measures, prompts, zero_shot_measures
 from essen.train import uses_bf16
 from pipeline import files
@@ -168,6 +169,8 @@ def _score_captions(encoder: Encoder, entry: CaptionedPictures, config: ScoreCon
         rerank_top=config.rerank_top,
         seed=[*seed, 0],
     )
+    similarity = similarities(texts, pictures.features)
+    measures += within_measures(similarity[:, :-1], entry.galleries, entry.groups, [*seed, 1])
     pairs = [entry.galleries.caption_of.tolist(), entry.galleries.image_of.tolist()]
     return measures, _about("retrieval", pictures.sha256, entry.captions, pairs)
 

@@ -1,7 +1,7 @@
 """The rules of a selection."""
 
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -157,13 +157,20 @@ class SplitConfig(Config):
 
     validation: float = Field(default=0.05, ge=0, lt=1, description="share of the groups")
     test: float = Field(default=0.1, ge=0, lt=1, description="share of the groups")
+    test_of: dict[str, Annotated[float, Field(ge=0, lt=1)]] = Field(
+        default={},
+        description="share of the groups, where it is another, by corpus or by CORPUS/CATEGORY; the largest of what a "
+        "component holds",
+    )
     held_out: str = Field(default="", description="never trains; what it shows of known names is the set test_style")
-    test_sets: dict[str, str] = Field(default={}, description="name of the test set by corpus [test_names]")
+    test_sets: dict[str, str] = Field(
+        default={}, description="name of the test set by corpus, or by CORPUS/CATEGORY [test_names]"
+    )
     seed: int = Field(default=0, ge=0, description="another seed is another split")
 
     @model_validator(mode="after")
     def _leaves_something(self) -> Self:
-        if self.validation + self.test >= 1:
+        if self.validation + max([self.test, *self.test_of.values()]) >= 1:
             raise ValueError("validation and test leave nothing to train on")
         return self
 

@@ -20,7 +20,7 @@ from pipeline.select.verdict import Drop
 from pipeline.tables import read_columns, write_table
 from pipeline.workspace import Counts, check_funnel
 
-MEMBER = ("uid", "corpus", "group", "caption", "image_sha256")  # what a split knows of a sample
+MEMBER = ("uid", "corpus", "group", "caption", "image_sha256", "category")  # what a split knows of a sample
 
 
 def select(

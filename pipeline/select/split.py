@@ -10,11 +10,13 @@ import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from pipeline.errors import ConfigError, DataError
 from pipeline.measure.caption import words_of
 from pipeline.select.config import SplitConfig
 
+Value = TypeVar("Value", str, float)
 TRAIN, VALIDATION, TEST, STYLE = "train", "validation", "test_names", "test_style"
 
 
@@ -27,6 +29,7 @@ class Member:
     group: str
     caption: str
     image_sha256: str
+    category: str = ""
 
 
 def components(members: Sequence[Member]) -> list[str]:
@@ -72,21 +75,33 @@ def assign(config: SplitConfig, members: Sequence[Member], component: Sequence[s
     shared = {member.image_sha256 for member in members if member.corpus != config.held_out}
     chained = _chained(config, members, component)
     splits = []
+    shares = _test_shares(config, members, component)
     for member, name in zip(members, component, strict=True):
-        split = TRAIN if name in chained else _drawn(config, name)
+        split = TRAIN if name in chained else _drawn(config, name, shares[name])
         if split == TRAIN and name not in taught:
             split = TEST
         elif split == TRAIN and member.corpus == config.held_out and member.image_sha256 not in shared:
             split = STYLE
-        splits.append(config.test_sets.get(member.corpus, TEST) if split == TEST else split)
+        splits.append(_by_kind(config.test_sets, member, TEST) if split == TEST else split)
     return splits
 
 
-def _drawn(config: SplitConfig, component: str) -> str:
+def _test_shares(config: SplitConfig, members: Sequence[Member], component: Sequence[str]) -> dict[str, float]:
+    shares: dict[str, float] = {}
+    for member, name in zip(members, component, strict=True):
+        shares[name] = max(shares.get(name, 0.0), _by_kind(config.test_of, member, config.test))
+    return shares
+
+
+def _drawn(config: SplitConfig, component: str, test: float) -> str:
     place = _unit_interval(f"{config.seed}:{component}")
-    if place < config.test:
+    if place < test:
         return TEST
-    return VALIDATION if place < config.test + config.validation else TRAIN
+    return VALIDATION if place < test + config.validation else TRAIN
+
+
+def _by_kind(values: Mapping[str, Value], member: Member, usual: Value) -> Value:
+    return values.get(f"{member.corpus}/{member.category}", values.get(member.corpus, usual))
 
 
 def _chained(config: SplitConfig, members: Sequence[Member], component: Sequence[str]) -> set[str]:

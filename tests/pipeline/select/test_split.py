@@ -110,6 +110,25 @@ def test_a_corpus_may_have_a_test_set_of_its_own() -> None:
     assert "test_stories" not in {splits[m.uid] for m in members if m.corpus != "books"}
 
 
+def test_a_corpus_and_its_kinds_of_caption_may_have_shares_and_sets_of_their_own() -> None:
+    pages = [
+        Member(f"{kind} {n}", "books", f"story {n}", f"{kind} {n}", f"page {n}", kind)
+        for n in range(200)
+        for kind in ("text", "alt")
+    ]
+    config = SplitConfig(
+        test=0.1, test_of={"books": 0.6}, test_sets={"books": "test_pages", "books/alt": "test_descriptions"}
+    )
+    splits = split_of(config, [*drawings(200), *pages])
+    asked = Counter(splits[page.uid] for page in pages)
+    assert asked["test_pages"] == asked["test_descriptions"] and 100 <= asked["test_pages"] <= 140
+    assert {splits[f"alt {n}"] == "test_descriptions" for n in range(200) if splits[f"text {n}"] == "test_pages"} == {
+        True
+    }
+    others = {uid: split for uid, split in splits.items() if not uid.startswith(("text", "alt"))}
+    assert others == split_of(SplitConfig(test=0.1), drawings(200))
+
+
 def test_a_held_out_corpus_that_is_not_there_is_named() -> None:
     with pytest.raises(ConfigError, match=r"select.split.held_out: no sample of a corpus openmoji is left"):
         split_of(SplitConfig(held_out="openmoji"), drawings(3))
