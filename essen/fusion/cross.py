@@ -37,13 +37,17 @@ class Attention(nn.Module):
         """Return (B, L, h): tokens `x` (B, L, h) after attending to the real tokens of `context` (B, M, h)."""
         if self.post_norm:
             return self.norm(x + self.dropout(self._attend(x, context, context_mask)))
-        return x + self.dropout(self._attend(self.norm(x), self.norm(context), context_mask))
+        return x + self.dropout(self.read(x, context, context_mask))
+
+    def read(self, x: Tensor, context: Tensor, context_mask: Tensor | None) -> Tensor:
+        """Return what `x`, (B, L, h) or one for all (1, L, h), attends to in `context`; both go through the norm."""
+        return self._attend(self.norm(x), self.norm(context), context_mask)
 
     def _attend(self, x: Tensor, context: Tensor, context_mask: Tensor | None) -> Tensor:
         batch, length, width = x.shape
         size = width // self.heads
         query = self.query(x).view(batch, length, self.heads, size).transpose(1, 2)
-        key_value = self.key_value(context).view(batch, -1, 2, self.heads, size)
+        key_value = self.key_value(context).view(context.shape[0], -1, 2, self.heads, size)
         key, value = key_value.permute(2, 0, 3, 1, 4)
         attended: Tensor = self.out(attend(query, key, value, context_mask))
         return attended

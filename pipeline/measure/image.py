@@ -3,7 +3,7 @@
 import hashlib
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from functools import cache, partial
+from functools import cache, lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +39,7 @@ CELLS = 16  # a side, of those whose mean colours tell regions and duplicates ap
 VERSION = 4  # raised when a signal gets another meaning or a new one is added
 EDGE = 25  # a step of more grey levels, a tenth of the range, is an edge
 REGION_LEVELS, REGION_CELLS = 4, 2  # regions are counted on the cells in 4³ colours; a single cell is none
+CROSS = ((0, 1, 0), (1, 1, 1), (0, 1, 0))  # cells touch at their sides
 GREY_SPREAD = 12  # levels by which the channels of a grey pixel may differ: JPEG colours grey pictures slightly
 
 
@@ -236,11 +237,19 @@ def _clutter(levels: "np.ndarray", octaves: int = 3) -> float:
         plane = (both[:, ::2] + both[:, 1::2]) >> 2
     if not bands:
         return 0.0
-    sizes = np.array([band.size for band in bands])
-    places = (np.concatenate(bands, axis=None) >> 2) + np.repeat(128 + 256 * np.arange(len(bands)), sizes)
+    sizes = tuple(band.size for band in bands)
+    places = (np.concatenate(bands, axis=None) >> 2) + _first_bins(sizes)
     counts = np.bincount(places, minlength=256 * len(bands)).reshape(len(bands), 256)
     bits = np.log2(sizes) - _times_log2()[counts].sum(axis=1) / sizes
     return float(abs(bits.mean()))
+
+
+@lru_cache(maxsize=64)
+def _first_bins(sizes: tuple[int, ...]) -> "np.ndarray":
+    """Return for each value of bands of these sizes where the bin of zero lies, 256 bins a band."""
+    import numpy as np
+
+    return np.repeat(np.arange(128, 256 * len(sizes), 256, dtype=np.int16), sizes)
 
 
 @cache
@@ -264,7 +273,7 @@ def _regions(cells: "np.ndarray") -> int:
     linked[::2, ::2] = True
     linked[::2, 1::2] = colour[:, :-1] == colour[:, 1:]
     linked[1::2, ::2] = colour[:-1] == colour[1:]
-    labels, _ = label(linked)
+    labels, _ = label(linked, CROSS)
     return int(np.count_nonzero(np.bincount(labels[::2, ::2].ravel()) >= REGION_CELLS))
 
 
@@ -279,7 +288,8 @@ def _perceptual_hash(grey: "Image.Image") -> str:
     levels = np.asarray(grey.resize((32, 32), Image.Resampling.LANCZOS), dtype=np.float64)
     cosines = _cosines()
     low = cosines @ levels @ cosines.T
-    middle = np.partition(low.ravel(), (31, 32))[31:33].mean()
+    ordered = np.sort(low, axis=None)
+    middle = (ordered[31] + ordered[32]) / 2
     return np.packbits(low > middle).tobytes().hex()
 
 

@@ -110,10 +110,13 @@ def is_complete(data: bytes) -> bool:
 
 
 def to_rgb(picture: "Image.Image") -> "Image.Image":
-    """Return a loaded picture in RGB: 16 bits scaled to 8, transparency on white, upright by its EXIF orientation."""
+    """Return a loaded picture in RGB: 16 bits scaled to 8, transparency on white, upright by its EXIF orientation.
+
+    The picture that is given is turned itself.
+    """
     from PIL import Image, ImageOps
 
-    picture = ImageOps.exif_transpose(picture)
+    ImageOps.exif_transpose(picture, in_place=True)
     if picture.mode in WIDE_MODES:
         return scaled_to_8_bits(picture).convert("RGB")
     if picture.has_transparency_data:

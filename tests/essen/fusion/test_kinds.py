@@ -10,7 +10,7 @@ from essen.fusion.shallow import ShallowFusion
 from essen.model import Essen, build_model
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-KINDS = ("lxmert", "meter", "concat", "mlp", "none")
+KINDS = ("lxmert", "meter", "concat", "joint", "mlp", "none")
 
 
 def count(module: torch.nn.Module) -> int:
