@@ -1,12 +1,25 @@
 """Model, training and scoring configuration: immutable values, unknown keys are refused. Light to import."""
 
+from essen.config.adapt import (
+    AdaptConfig,
+    AdapterConfig,
+    AnyAdapt,
+    CacheConfig,
+    DeepConfig,
+    GatedConfig,
+    LowRankConfig,
+    SharedConfig,
+)
 from essen.config.base import Config
+from essen.config.claims import ClaimConfig
+from essen.config.distillation import AnyDistillation, MutualConfig, TeacherConfig
 from essen.config.model import (
     AnyFusion,
     AnyText,
     AnyVision,
     BackboneConfig,
     FusionConfig,
+    JointConfig,
     ModelConfig,
     NoFusionConfig,
     PatchConfig,
@@ -27,19 +40,30 @@ from essen.config.scoring import EvaluateConfig, HeadConfig, ScoreConfig, Scorin
 from essen.config.training import AugmentConfig, ObjectiveConfig, StoppingConfig, TrainConfig
 
 __all__ = [
+    "AdaptConfig",
+    "AdapterConfig",
     "AdaptiveConfig",
+    "AnyAdapt",
+    "AnyDistillation",
     "AnyFusion",
     "AnyText",
     "AnyVision",
     "AugmentConfig",
     "BackboneConfig",
+    "CacheConfig",
+    "ClaimConfig",
     "Config",
+    "DeepConfig",
     "EvaluateConfig",
     "FusionConfig",
+    "GatedConfig",
     "HeadConfig",
+    "JointConfig",
     "LearnabilityConfig",
+    "LowRankConfig",
     "MixturePoint",
     "ModelConfig",
+    "MutualConfig",
     "NoFusionConfig",
     "ObjectiveConfig",
     "PacingConfig",
@@ -49,7 +73,9 @@ __all__ = [
     "ScoreConfig",
     "ScoringConfig",
     "ShallowConfig",
+    "SharedConfig",
     "StoppingConfig",
+    "TeacherConfig",
     "TextConfig",
     "TonicsConfig",
     "TrainConfig",

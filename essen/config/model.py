@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, Tag, model_validator
 
+from essen.config.adapt import AdaptConfig, AnyAdapt, CacheConfig
 from essen.config.base import Config, by_kind
 from essen.presets import resolve_preset
 
@@ -23,6 +24,11 @@ class VisionConfig(Config):
     heads: int = Field(default=4, ge=1, description="attention heads of these blocks")
     pool: Literal["mean", "attention"] = Field(default="mean", description="how cells become one vector")
     freeze: bool = Field(default=False, description="hold weights and running statistics; pool and norm still learn")
+    weights: str = Field(
+        default="",
+        exclude_if=lambda value: not value,  # the digests of models without it stay what they were
+        description="folder of a trained model of this project whose tower it starts as; empty: random",
+    )
 
     @model_validator(mode="after")
     def _stages_agree(self) -> Self:
@@ -50,6 +56,11 @@ class PatchConfig(Config):
         default="mean", description="how patches become one vector; class: a token of its own, as in ViT"
     )
     freeze: bool = Field(default=False, description="hold all weights but the pool's")
+    weights: str = Field(
+        default="",
+        exclude_if=lambda value: not value,  # the digests of models without it stay what they were
+        description="folder of a trained model of this project whose tower it starts as; empty: random",
+    )
 
     @model_validator(mode="after")
     def _heads_divide(self) -> Self:
@@ -87,6 +98,12 @@ class TextConfig(Config):
     layers: int = Field(default=2, ge=0, description="transformer blocks; 0: the word pieces themselves")
     heads: int = Field(default=4, ge=1, description="attention heads")
     freeze: bool = Field(default=False, description="hold all weights")
+    weights: str = Field(
+        default="",
+        exclude_if=lambda value: not value,  # the digests of models without it stay what they were
+        description="folder of a trained model of this project whose tower it starts as and whose tokenizer it has; "
+        "empty: random",
+    )
 
     @model_validator(mode="after")
     def _heads_divide(self) -> Self:
@@ -149,6 +166,28 @@ class ShallowConfig(Config):
     width: int = Field(default=128, ge=1, description="width of both pooled vectors, h")
 
 
+class JointConfig(Config):
+    """Both modalities reduced to N tokens once, which are then fused step by step (JAR, arXiv 2305.19924).
+
+    Its cost hardly depends on the number of visual tokens; there is something to gain where these are more than N.
+    """
+
+    kind: Literal["joint"]
+    latents: int = Field(default=16, ge=1, description="tokens to which each modality is reduced, N")
+    reducer: Literal["latent", "token_learner"] = Field(
+        default="latent", description="how: N learned queries attend to the tokens, or N learned weighted means of them"
+    )
+    width: int = Field(default=128, ge=1, description="width of all tokens, h")
+    layers: int = Field(default=1, ge=1, description="layers of gated fusion and a transformer block, 24h² + 24h + 2")
+    heads: int = Field(default=4, ge=1, description="attention heads")
+
+    @model_validator(mode="after")
+    def _heads_divide(self) -> Self:
+        if self.width % self.heads:
+            raise ValueError(f"fusion.heads ({self.heads}) must divide fusion.width ({self.width})")
+        return self
+
+
 class NoFusionConfig(Config):
     """A dual encoder: the cosine is all."""
 
@@ -173,9 +212,10 @@ AnyFusion = Annotated[
     Annotated[FusionConfig, Tag("lxmert")]
     | Annotated[FusionConfig, Tag("meter")]
     | Annotated[FusionConfig, Tag("concat")]
+    | Annotated[JointConfig, Tag("joint")]
     | Annotated[ShallowConfig, Tag("mlp")]
     | Annotated[NoFusionConfig, Tag("none")],
-    by_kind("lxmert", "meter", "concat", "mlp", "none"),
+    by_kind("lxmert", "meter", "concat", "joint", "mlp", "none"),
 ]
 
 
@@ -200,6 +240,11 @@ class ModelConfig(Config):
     vision: AnyVision = VisionConfig()
     text: AnyText = TextConfig()
     fusion: AnyFusion = FusionConfig()
+    adapt: AnyAdapt = Field(
+        default=AdaptConfig(),
+        exclude_if=lambda value: value == AdaptConfig(),  # the digests of models without it stay what they were
+        description="which weights of the towers learn",
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -214,10 +259,31 @@ class ModelConfig(Config):
             )
         return self
 
+    def check_cache(self, cache: CacheConfig) -> None:
+        """Raise where a tower whose tokens are to be kept does not stand still.
+
+        Raises:
+            ValueError: it learns.
+        """
+        kind, wanted = self.adapt.kind, ("vision", "text") if cache.towers == "both" else (cache.towers,)
+        still = {
+            "none": True,
+            "vision": self.vision.freeze or kind in ("projections", "locked", "deep"),
+            "text": self.text.freeze or kind in ("projections", "deep"),
+        }
+        learning = [tower for tower in wanted if not still[tower]]
+        if learning:
+            raise ValueError(
+                f"train.cache.towers ({cache.towers}): the {' and '.join(learning)} tower learns, so its tokens "
+                "change; let it stand still (model.adapt.kind: projections), or leave it out"
+            )
+
     @model_validator(mode="after")
     def _one_tower_is_merged(self) -> Self:
         if self.towers == "two":
             return self
+        if self.adapt.kind != "full":
+            raise ValueError("adapt: there are no towers to adapt where towers is one; set towers to two")
         vision, text, fusion = self.vision, self.text, self.fusion
         if not (
             isinstance(vision, PatchConfig)

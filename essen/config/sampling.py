@@ -107,6 +107,13 @@ class SamplingConfig(Config):
     order: Literal["order", "random", "reversed", "shuffled", "frequency", "permuted"] = Field(
         default="order", description="the curriculum's order, or the control below stages/orders that takes its place"
     )
+    pairs: int | None = Field(
+        default=None,
+        ge=2,
+        exclude_if=lambda value: value is None,  # the digests of trainings without it stay what they were
+        description="train on so many pairs alone, whole pictures drawn by the training's seed: a smaller number takes "
+        "a part of what a larger one takes; null: all",
+    )
     images_per_caption: int = Field(default=2, ge=1, description="pictures of one caption that are drawn together")
     allow_same_image: bool = Field(default=False, description="let a batch hold several captions of one picture")
     uniform_from: float = Field(

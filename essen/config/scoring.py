@@ -43,6 +43,19 @@ class HeadConfig(Config):
     weight_decay: float = Field(default=0.05, ge=0, description="of AdamW")
     dropout: float = Field(default=0.1, ge=0, lt=1, description="before the last layer")
     held_out: float = Field(default=0.15, gt=0, le=0.5, description="share of the groups that decides when it ends")
+    teacher: str = Field(
+        default="",
+        exclude_if=lambda value: not value,  # the records without one stay what they were
+        description="a model whose own head, trained on the same trials, gives this one soft labels: a folder, or "
+        "open_clip:NAME@WEIGHTS; empty: none",
+    )
+    soft_labels: float = Field(
+        default=1.0,
+        ge=0,
+        le=1,
+        exclude_if=lambda value: value == 1.0,
+        description="share of the teacher's answers in the labels; the rest are the true ones",
+    )
 
 
 class ScoreConfig(ScoringConfig):

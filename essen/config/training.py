@@ -1,16 +1,21 @@
 """One training run: objectives, augmentation, optimiser, stopping."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from essen.config.adapt import CacheConfig
 from essen.config.base import Config
+from essen.config.distillation import AnyDistillation, MutualConfig, TeacherConfig
 from essen.config.sampling import SamplingConfig
 
 
 class AugmentConfig(Config):
-    """Random changes of the training pictures. No mirroring by default: captions may name directions."""
+    """Random changes of the training pictures; in place of the keys, ``none`` switches all off.
+
+    No mirroring by default: captions may name directions.
+    """
 
     scale: float = Field(default=0.2, ge=0, description="largest change of size, natural logarithm")
     aspect: float = Field(
@@ -28,6 +33,16 @@ class AugmentConfig(Config):
     grey: float = Field(default=0.1, ge=0, le=1, description="share of pictures that lose their colours")
     erase: float = Field(default=0.0, ge=0, le=1, description="share of pictures that lose a rectangle")
     mirror: bool = Field(default=False, description="mirror half of the pictures")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _none(cls, values: Any) -> Any:
+        return dict.fromkeys(cls.model_fields, 0) if values == "none" else values
+
+    @property
+    def still(self) -> bool:
+        """Whether pictures stay as they are."""
+        return not any(self.model_dump().values())
 
 
 class ObjectiveConfig(Config):
@@ -66,6 +81,12 @@ class StoppingConfig(Config):
     )
     every: int = Field(default=100, ge=1, description="steps between two examinations; the last step is one too")
     split: str = Field(default="validation", description="held-out set of the stages, never one that is reported on")
+    keep: Literal["best", "last"] = Field(
+        default="best",
+        exclude_if=lambda value: value == "best",
+        description="which weights become the model: those that did best when examined, or the last; last and a large "
+        "patience give a learning curve and leave the training as it is",
+    )
 
 
 class TrainConfig(Config):
@@ -101,8 +122,18 @@ class TrainConfig(Config):
     )
     threads: int = Field(default=0, ge=0, description="processor threads; 0 leaves it to torch")
     objectives: ObjectiveConfig = ObjectiveConfig()
+    distillation: AnyDistillation | None = Field(
+        default=None,
+        exclude_if=lambda value: value is None,  # the digests of trainings without it stay what they were
+        description="what a trained model, or the model's own fusion, teaches it; null: nothing",
+    )
     sampling: SamplingConfig = SamplingConfig()
     augment: AugmentConfig = AugmentConfig()
+    cache: CacheConfig = Field(
+        default=CacheConfig(),
+        exclude_if=lambda value: value == CacheConfig(),  # the digests of trainings without it stay what they were
+        description="what towers that stand still make of pictures and captions, computed once",
+    )
     checkpoint_every: int = Field(default=50, ge=1, description="steps between two checkpoints")
     log_every: int = Field(default=20, ge=1, description="steps between two lines of metrics.jsonl")
     max_skipped: int = Field(default=5, ge=0, description="steps in a row that may fail for a loss that is no number")
@@ -121,10 +152,37 @@ class TrainConfig(Config):
     tensorboard: bool = Field(default=False, description="write event files for TensorBoard, which are no result")
     image_memory: int = Field(default=2048, ge=0, description="most MiB of decoded pictures to keep")
 
+    @model_validator(mode="after")
+    def _cached_pictures_stand_still(self) -> Self:
+        if self.cache.towers in ("vision", "both") and not self.augment.still:
+            raise ValueError(
+                f"cache.towers ({self.cache.towers}): pictures that are changed at random are not the same twice; set "
+                "augment to none, or cache.towers to text"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _distillation_is_possible(self) -> Self:
+        if isinstance(self.distillation, MutualConfig) and not self.objectives.matching:
+            raise ValueError("distillation of kind mutual: give objectives.matching a weight; the fusion learns by it")
+        if isinstance(self.distillation, TeacherConfig) and self.distillation.attention and self.compile:
+            raise ValueError("distillation.attention: a compiled tower shows no queries; set compile to false")
+        if isinstance(self.distillation, TeacherConfig) and self.cache.towers in ("vision", "both"):
+            raise ValueError("distillation: a teacher needs pictures, which cache.towers leaves out; set that to none")
+        return self
+
+    @property
+    def teacher(self) -> str:
+        """The folder of the model that teaches this one; empty: none."""
+        return self.distillation.teacher if isinstance(self.distillation, TeacherConfig) else ""
+
     def at(self, folder: Path) -> "TrainConfig":
-        """Return the configuration with the reference model's path starting from a folder."""
+        """Return the configuration with the paths of the reference model and the teacher starting from a folder."""
+        update: dict[str, Config] = {}
         learnability = self.sampling.learnability
-        if not learnability.reference:
-            return self
-        found = learnability.model_copy(update={"reference": str(folder / learnability.reference)})
-        return self.model_copy(update={"sampling": self.sampling.model_copy(update={"learnability": found})})
+        if learnability.reference:
+            found = learnability.model_copy(update={"reference": str(folder / learnability.reference)})
+            update["sampling"] = self.sampling.model_copy(update={"learnability": found})
+        if isinstance(self.distillation, TeacherConfig):
+            update["distillation"] = self.distillation.model_copy(update={"teacher": str(folder / self.teacher)})
+        return self.model_copy(update=update)

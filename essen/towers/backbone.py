@@ -1,18 +1,37 @@
 """Backbones of timm as vision towers: their feature map becomes the tokens."""
 
 import pickle
+from collections.abc import Sequence
 from typing import Any
 
 import safetensors
 import timm
 import torch
+from timm.models import _efficientnet_blocks as efficientnet
 from timm.models import load_state_dict
+from timm.models.convnext import ConvNeXtBlock
+from timm.models.regnet import Bottleneck as RegNetBlock
+from timm.models.resnet import BasicBlock, Bottleneck
+from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 
 from essen.config import BackboneConfig
 from essen.errors import EssenError
-from essen.towers.tower import Tower, TowerFeatures, build_pool
+from essen.towers.tower import Place, Tower, TowerFeatures, build_pool
 from essen.towers.weights import find_weights, weights_file
+
+CONVOLUTIONAL_BLOCKS = (
+    efficientnet.ConvBnAct,
+    efficientnet.DepthwiseSeparableConv,
+    efficientnet.InvertedResidual,
+    efficientnet.UniversalInvertedResidual,
+    efficientnet.CondConvResidual,
+    efficientnet.EdgeResidual,
+    BasicBlock,
+    Bottleneck,
+    RegNetBlock,
+    ConvNeXtBlock,
+)
 
 
 class BackboneTower(Tower):
@@ -40,6 +59,7 @@ class BackboneTower(Tower):
         if pretrained and config.weights:
             load_backbone(self.trunk, config.backbone, config.weights)
         self._channels_last = getattr(self.trunk, "output_fmt", "NCHW") == "NHWC"
+        self._image_size = image_size
         self._prefix = getattr(self.trunk, "num_prefix_tokens", 0)
         try:
             self.cells, self.width = self._probe(image_size)
@@ -56,6 +76,49 @@ class BackboneTower(Tower):
         if config.freeze:
             self.freeze(self.trunk)
 
+    def body(self) -> tuple[nn.Module | nn.Parameter, ...]:
+        """Return the backbone."""
+        return (self.trunk,)
+
+    def places(self) -> list[Place]:
+        """Return the places of adapters: behind each block of convolutions, before both norms of a transformer block.
+
+        Raises:
+            EssenError: the backbone has blocks of neither kind.
+        """
+        blocks = [module for module in self.trunk.modules() if isinstance(module, CONVOLUTIONAL_BLOCKS)]
+        widths = self._widths_behind(blocks)
+        found: list[Place] = []
+        for owner in self.trunk.modules():
+            for name, module in owner.named_children():
+                if isinstance(module, CONVOLUTIONAL_BLOCKS):
+                    found.append(Place(owner, name, widths[module], axis=1))
+                elif isinstance(module, Block):
+                    found += [Place(module, norm, self.width, before=True) for norm in ("norm1", "norm2")]
+        if not found:
+            raise EssenError(
+                f"model.adapt: no place for adapters is known in {self.trunk.pretrained_cfg['architecture']}; choose "
+                "an EfficientNet, ResNet, RegNet, ConvNeXt or ViT, or another kind, such as lora or normalisation"
+            )
+        return found
+
+    @torch.no_grad()
+    def _widths_behind(self, blocks: Sequence[nn.Module]) -> dict[nn.Module, int]:
+        """Return the channels of the maps that some blocks return, as a pass in evaluation mode shows them."""
+        widths: dict[nn.Module, int] = {}
+
+        def note(block: nn.Module, _: Any, output: Tensor) -> None:
+            widths[block] = output.shape[1]
+
+        hooks = [block.register_forward_hook(note) for block in blocks]
+        training, size = self.trunk.training, self._image_size
+        self.trunk.eval()
+        self.trunk.forward_features(torch.zeros(1, 3, size, size, device=self.pixel_mean.device))
+        self.trunk.train(training)
+        for hook in hooks:
+            hook.remove()
+        return widths
+
     def normalise(self, pixels: Tensor) -> Tensor:
         """Return pictures of 0..1 centred and scaled as the backbone was made for."""
         return (pixels - self.pixel_mean) / self.pixel_deviation
@@ -66,7 +129,16 @@ class BackboneTower(Tower):
         Args:
             pixels: (B, 3, size, size), normalised.
         """
-        tokens = self._tokens(pixels.contiguous(memory_format=torch.channels_last))
+        return self.finish(self.encode(pixels))
+
+    def encode(self, pixels: Tensor) -> Tensor:
+        """Return the tokens; see `forward`."""
+        return self._tokens(pixels.contiguous(memory_format=torch.channels_last))
+
+    def finish(self, tokens: Tensor, mask: Tensor | None = None) -> TowerFeatures:
+        """Return the features: what was added, the pool, its norm."""
+        for layer in self.added:
+            tokens = layer(tokens, mask)
         return TowerFeatures(pooled=self.norm(self.pool(tokens.float())), tokens=tokens)
 
     def _tokens(self, pixels: Tensor) -> Tensor:

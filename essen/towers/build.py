@@ -5,6 +5,7 @@ from essen.towers.patch import PatchTower
 from essen.towers.text import TextTower
 from essen.towers.tower import Tower
 from essen.towers.vision import VisionTower
+from essen.towers.weights import load_own
 
 
 def build_vision_tower(config: ModelConfig, *, pretrained: bool = True) -> Tower:
@@ -22,9 +23,12 @@ def build_vision_tower(config: ModelConfig, *, pretrained: bool = True) -> Tower
         from essen.towers.backbone import BackboneTower
 
         return BackboneTower(vision, config.image_size, pretrained=pretrained)
+    tower: Tower
     if isinstance(vision, PatchConfig):
-        return PatchTower(vision, config.image_size, config.dropout)
-    return VisionTower(vision, config.image_size, config.dropout)
+        tower = PatchTower(vision, config.image_size, config.dropout)
+    else:
+        tower = VisionTower(vision, config.image_size, config.dropout)
+    return load_own(tower, "vision", vision.weights) if pretrained and vision.weights else tower
 
 
 def build_text_tower(config: ModelConfig, vocab_size: int, *, pretrained: bool = True) -> tuple[Tower, ModelConfig]:
@@ -40,7 +44,8 @@ def build_text_tower(config: ModelConfig, vocab_size: int, *, pretrained: bool =
     """
     text = config.text
     if isinstance(text, TextConfig):
-        return TextTower(text, vocab_size, config.dropout), config
+        own = TextTower(text, vocab_size, config.dropout)
+        return load_own(own, "text", text.weights) if pretrained and text.weights else own, config
     from essen.towers.pretrained import PretrainedTextTower
 
     tower = PretrainedTextTower(text, vocab_size, pretrained=pretrained)

@@ -4,8 +4,8 @@ import torch
 from torch import Tensor, nn
 
 from essen.config import PatchConfig
-from essen.towers.tower import Tower, TowerFeatures, build_pool
-from essen.towers.transformer import TransformerLayer
+from essen.towers.tower import Place, Tower, TowerFeatures, build_pool
+from essen.towers.transformer import TransformerLayer, layer_places
 
 
 class PatchTower(Tower):
@@ -30,9 +30,16 @@ class PatchTower(Tower):
         self.norm = nn.LayerNorm(config.width)
         self.pool = build_pool(config.pool, config.width)
         if config.freeze:
-            self.freeze(self.stem, self.positions, self.layers, self.norm)
-            if self.class_token is not None:
-                self.freeze(self.class_token)
+            self.freeze(*self.body())
+
+    def body(self) -> tuple[nn.Module | nn.Parameter, ...]:
+        """Return all but the pool."""
+        own = (self.stem, self.positions, self.layers, self.norm)
+        return own if self.class_token is None else (*own, self.class_token)
+
+    def places(self) -> list[Place]:
+        """Return the two places of each block."""
+        return layer_places(self.layers)
 
     def forward(self, pixels: Tensor) -> TowerFeatures:
         """Return the features of pictures, the class token (where there is one) first.
@@ -40,11 +47,21 @@ class PatchTower(Tower):
         Args:
             pixels: (B, 3, size, size), normalised.
         """
+        return self.finish(self.encode(pixels))
+
+    def encode(self, pixels: Tensor) -> Tensor:
+        """Return the tokens before the last norm; see `forward`."""
         tokens = self.stem(pixels).flatten(2).transpose(1, 2)
         if self.class_token is not None:
             tokens = torch.cat([self.class_token.expand(tokens.shape[0], -1, -1).to(tokens.dtype), tokens], dim=1)
         tokens = tokens + self.positions
         for layer in self.layers:
             tokens = layer(tokens)
+        return tokens
+
+    def finish(self, tokens: Tensor, mask: Tensor | None = None) -> TowerFeatures:
+        """Return the features: what was added, the last norm, the pool."""
+        for layer in self.added:
+            tokens = layer(tokens, mask)
         tokens = self.norm(tokens)
         return TowerFeatures(pooled=self.pool(tokens.float()), tokens=tokens)

@@ -6,17 +6,24 @@ from typing import Any
 
 import torch
 import transformers
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, PreTrainedConfig
+from transformers.models.bert.modeling_bert import BertOutput, BertSelfOutput
+from transformers.models.electra.modeling_electra import ElectraOutput, ElectraSelfOutput
+from transformers.models.roberta.modeling_roberta import RobertaOutput, RobertaSelfOutput
 
 from essen.config import PretrainedTextConfig
 from essen.errors import EssenError
-from essen.towers.tower import Tower, TowerFeatures
+from essen.towers.tower import Place, Tower, TowerFeatures
 from essen.towers.transformer import masked_mean
 from essen.towers.weights import find_weights
 
 # What a configuration says of its own file and the library, not of the architecture.
 INCIDENTAL = {"transformers_version", "architectures", "dtype", "_name_or_path", "use_cache", "is_decoder"}
+
+
+# The ends of both branches of a block: a linear map and a dropout, then the sum with what went by, and a norm.
+BRANCH_ENDS = (BertSelfOutput, BertOutput, ElectraSelfOutput, ElectraOutput, RobertaSelfOutput, RobertaOutput)
 
 
 class PretrainedTextTower(Tower):
@@ -51,6 +58,26 @@ class PretrainedTextTower(Tower):
         if config.freeze:
             self.freeze(self.encoder)
 
+    def body(self) -> tuple[nn.Module | nn.Parameter, ...]:
+        """Return the encoder."""
+        return (self.encoder,)
+
+    def places(self) -> list[Place]:
+        """Return the two places of each block: behind a branch's dropout, before it is added (LilT's BERT).
+
+        Raises:
+            EssenError: the encoder is of another family than BERT, ELECTRA and RoBERTa.
+        """
+        found = [
+            Place(module, "dropout", self.width) for module in self.encoder.modules() if isinstance(module, BRANCH_ENDS)
+        ]
+        if not found:
+            raise EssenError(
+                f"model.adapt: no place for adapters is known in {self.encoder.config.model_type}; choose BERT, "
+                "ELECTRA or RoBERTa, or another kind, such as lora or normalisation"
+            )
+        return found
+
     def forward(self, ids: Tensor, mask: Tensor) -> TowerFeatures:
         """Return the features of captions.
 
@@ -58,7 +85,18 @@ class PretrainedTextTower(Tower):
             ids: (B, L) int64, L at most `max_length`.
             mask: (B, L) bool, True where a token is real.
         """
-        tokens = self.encoder(input_ids=ids, attention_mask=mask.long()).last_hidden_state
+        return self.finish(self.encode(ids, mask), mask)
+
+    def encode(self, ids: Tensor, mask: Tensor) -> Tensor:
+        """Return the encoder's tokens; see `forward`."""
+        tokens: Tensor = self.encoder(input_ids=ids, attention_mask=mask.long()).last_hidden_state
+        return tokens
+
+    def finish(self, tokens: Tensor, mask: Tensor | None = None) -> TowerFeatures:
+        """Return the features: what was added, the mean of the real tokens."""
+        assert mask is not None, "captions differ in length"
+        for layer in self.added:
+            tokens = layer(tokens, mask)
         return TowerFeatures(pooled=masked_mean(tokens.float(), mask), tokens=tokens)
 
 

@@ -1,6 +1,6 @@
-"""What all towers share: their features, a trunk that may be frozen, and the pools."""
+"""What all towers share: their features, a body that may be frozen or adapted, and the pools."""
 
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
@@ -13,17 +13,35 @@ class TowerFeatures(NamedTuple):
     tokens: Tensor
 
 
+class Place(NamedTuple):
+    """Where an adapter sits: before or after the module that `owner` holds by `name`.
+
+    Attributes:
+        width: of the features there.
+        axis: on which the features lie: -1, or 1 for maps (B, C, H, W).
+    """
+
+    owner: nn.Module
+    name: str
+    width: int
+    before: bool = False
+    axis: int = -1
+
+
 # Drawings are mostly white: these centre and scale them as well as per-channel statistics do, with nothing to store.
 PIXEL_MEAN, PIXEL_DEVIATION = 0.5, 0.25
 
 
 class Tower(nn.Module):
-    """A tower of which some parts may be frozen: their parameters do not learn, and they are always in evaluation mode.
+    """A tower: a body that turns pictures or captions into tokens, and an end that makes features of these.
 
-    So the running statistics of their batch norms stand still, whatever `train` is told.
+    The body is what a pretraining makes, and what may be frozen or adapted; a last norm is part of the body, though it
+    comes after the tokens. Frozen parts do not learn and are always in evaluation mode, so the running statistics of
+    their batch norms stand still, whatever `train` is told.
 
     Attributes:
         width: of the features.
+        added: transformer blocks between body and end, none unless the tower is adapted.
     """
 
     width: int
@@ -31,6 +49,36 @@ class Tower(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self._frozen: tuple[nn.Module, ...] = ()
+        self.added = nn.ModuleList()
+
+    def body(self) -> tuple[nn.Module | nn.Parameter, ...]:
+        """Return the parts that ``freeze`` holds."""
+        raise NotImplementedError
+
+    def places(self) -> list[Place]:
+        """Return where adapters sit, from the bottom up.
+
+        Raises:
+            EssenError: no place is known in a tower of this kind.
+        """
+        raise NotImplementedError
+
+    def encode(self, *inputs: Any, **named: Any) -> Tensor:
+        """Return the tokens (B, L, h) that the body makes of the inputs of `forward`."""
+        raise NotImplementedError
+
+    def finish(self, tokens: Tensor, mask: Tensor | None = None) -> TowerFeatures:
+        """Return the features of the body's tokens.
+
+        Args:
+            tokens: (B, L, h) of `encode`.
+            mask: (B, L) bool, True where a token is real; None where all are.
+        """
+        raise NotImplementedError
+
+    def still_buffers(self) -> list[Tensor]:
+        """Return the buffers that never change, those of the frozen parts."""
+        return [buffer for part in self._frozen for buffer in part.buffers()]
 
     def freeze(self, *parts: nn.Module | nn.Parameter) -> None:
         """Freeze parts of this tower."""

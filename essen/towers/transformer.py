@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor, nn
 
+from essen.towers.tower import Place
+
 
 class TransformerLayer(nn.Module):
     """Self-attention and a feed-forward network of 4h, each behind its LayerNorm (pre-norm): 12h² + 13h parameters."""
@@ -30,6 +32,16 @@ class TransformerLayer(nn.Module):
         attended = attend(query, key, value, mask)
         x = x + self.dropout(self.out(attended))
         return x + self.dropout(self.feed_forward(self.feed_forward_norm(x)))
+
+
+def layer_places(layers: nn.ModuleList) -> list[Place]:
+    """Return where adapters sit in some blocks: at the beginning of both branches, before their norms (LilT's ViT)."""
+    return [
+        Place(layer, name, norm.normalized_shape[0], before=True)
+        for layer in layers
+        for name in ("attention_norm", "feed_forward_norm")
+        if isinstance(norm := getattr(layer, name), nn.LayerNorm)
+    ]
 
 
 def attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Tensor:

@@ -4,8 +4,8 @@ import torch
 from torch import Tensor, nn
 
 from essen.config import VisionConfig
-from essen.towers.tower import Tower, TowerFeatures, build_pool
-from essen.towers.transformer import TransformerLayer
+from essen.towers.tower import Place, Tower, TowerFeatures, build_pool
+from essen.towers.transformer import TransformerLayer, layer_places
 
 
 class ResidualBlock(nn.Module):
@@ -56,15 +56,24 @@ class VisionTower(Tower):
                 stages.append(ResidualBlock(channels, width, halve=stage > 0 and block == 0))
                 channels = width
         self.stages = nn.Sequential(*stages)
+        self._widths = [w for w, blocks in zip(config.widths, config.blocks, strict=True) for _ in range(blocks)]
         self.cells = (image_size // config.stride) ** 2
         self.layers = nn.ModuleList(TransformerLayer(channels, config.heads, dropout) for _ in range(config.layers))
         self.positions = nn.Parameter(torch.zeros(1, self.cells, channels)) if config.layers else None
         self.norm = nn.LayerNorm(channels)
         self.pool = build_pool(config.pool, channels)
         if config.freeze:
-            self.freeze(self.stem, self.stages, self.layers)
-            if self.positions is not None:
-                self.freeze(self.positions)
+            self.freeze(*self.body())
+
+    def body(self) -> tuple[nn.Module | nn.Parameter, ...]:
+        """Return all but the pool and the norm behind it."""
+        own = (self.stem, self.stages, self.layers)
+        return own if self.positions is None else (*own, self.positions)
+
+    def places(self) -> list[Place]:
+        """Return one place behind each residual block, and the two of each transformer block."""
+        behind = [Place(self.stages, str(n), width, axis=1) for n, width in enumerate(self._widths)]
+        return behind + layer_places(self.layers)
 
     def forward(self, pixels: Tensor) -> TowerFeatures:
         """Return the features of pictures.
@@ -72,10 +81,20 @@ class VisionTower(Tower):
         Args:
             pixels: (B, 3, size, size), normalised.
         """
+        return self.finish(self.encode(pixels))
+
+    def encode(self, pixels: Tensor) -> Tensor:
+        """Return the tokens; see `forward`."""
         cells = self.stages(self.stem(pixels.contiguous(memory_format=torch.channels_last)))
         tokens = cells.flatten(2).transpose(1, 2)
         if self.positions is not None:
             tokens = tokens + self.positions
         for layer in self.layers:
             tokens = layer(tokens)
+        return tokens
+
+    def finish(self, tokens: Tensor, mask: Tensor | None = None) -> TowerFeatures:
+        """Return the features: what was added, the pool, its norm."""
+        for layer in self.added:
+            tokens = layer(tokens, mask)
         return TowerFeatures(pooled=self.norm(self.pool(tokens.float())), tokens=tokens)

@@ -3,7 +3,11 @@
 import importlib.util
 from pathlib import Path
 
+import safetensors
+import safetensors.torch
+
 from essen.errors import EssenError
+from essen.towers.tower import Tower
 
 PACKAGE = "package:"
 WANTED = ("*.json", "*.txt", "*.model", "*.safetensors", "pytorch_model.bin")
@@ -42,6 +46,35 @@ def weights_file(path: Path) -> Path:
         if (path / name).is_file():
             return path / name
     raise EssenError(f"{path} holds no weights: there is no {' and no '.join(WEIGHTS)}")
+
+
+def load_own(tower: Tower, part: str, folder: str) -> Tower:
+    """Return a tower of this project's own, filled with that of a trained model.
+
+    Args:
+        tower: built by the same keys.
+        part: which tower of the model, ``vision`` or ``text``.
+        folder: of the model, as `find_weights` takes it.
+
+    Raises:
+        EssenError: there is no such model, or its tower is another.
+    """
+    path = weights_file(find_weights(folder))
+    try:
+        tensors = safetensors.torch.load_file(path)
+    except (OSError, safetensors.SafetensorError) as error:
+        raise EssenError(f"{path} cannot be read ({' '.join(str(error).split())[:120]}); train it again") from None
+    found = {key.removeprefix(f"{part}."): value for key, value in tensors.items() if key.startswith(f"{part}.")}
+    own = tower.state_dict()
+    wrong = [key for key in own.keys() | found.keys() if key not in found or key not in own]
+    wrong += [key for key in own.keys() & found.keys() if own[key].shape != found[key].shape]
+    if wrong:
+        raise EssenError(
+            f"{path} holds another {part} tower: {len(wrong)} tensors misfit, first {min(wrong)}; give model.{part} "
+            "the keys that config.json beside it has"
+        )
+    tower.load_state_dict(found)
+    return tower
 
 
 def _in_package(name: str) -> Path:
