@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from essen.config import FusionConfig, NoFusionConfig, ScoringConfig
+from essen.config import FusionConfig, JointConfig, NoFusionConfig, ScoringConfig, ShallowConfig
 from essen.errors import EssenError
 from essen.evaluate.retrieval import Ints
 from essen.export import load_model
@@ -120,12 +120,14 @@ class EssenEncoder:
         self, texts: TextFeatures, images: ImageFeatures, text_rows: Ints, image_rows: Ints
     ) -> NDArray[np.float32]:
         """Return the fusion module's logits (P,) that text and picture of each of P pairs of rows belong together."""
+        if isinstance(self._model.config.fusion, ShallowConfig):
+            texts, images = _pooled(texts, images)
         logits: NDArray[np.float32] = self._pairs(self._match, texts, images, text_rows, image_rows).numpy()
         return logits
 
     def fused(self, texts: TextFeatures, images: ImageFeatures, text_rows: Ints, image_rows: Ints) -> Tensor:
         """Return (P, 2h) the means of both token streams after fusion, or `joined` where tokens are not fused."""
-        if not isinstance(self._model.config.fusion, FusionConfig):
+        if not isinstance(self._model.config.fusion, FusionConfig | JointConfig):
             return joined(texts, images, text_rows, image_rows)
         return self._pairs(self._fuse, texts, images, text_rows, image_rows)
 
@@ -152,6 +154,15 @@ class EssenEncoder:
             with autocast(self._bf16):
                 parts.append(function(images.take(torch.from_numpy(image_rows[pairs])), cut).float())
         return torch.cat(parts)[torch.from_numpy(np.argsort(order, kind="stable"))]
+
+
+def _pooled(texts: TextFeatures, images: ImageFeatures) -> tuple[TextFeatures, ImageFeatures]:
+    """Return features whose one token is the mean of all: what a shallow fusion sees of them, once for all pairs."""
+    mean = masked_mean(texts.tokens, texts.mask)[:, None]
+    return (
+        TextFeatures(texts.embedding, mean, texts.mask.new_ones(mean.shape[:2])),
+        ImageFeatures(images.embedding, images.tokens.mean(1, keepdim=True)),
+    )
 
 
 class OpenClipEncoder:

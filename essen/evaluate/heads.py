@@ -3,6 +3,10 @@
 The head is Linear → LayerNorm → GELU → Linear, as in Renaissance and METER (arXiv 2411.06657, 2111.02387). Features of
 F numbers a pass stay F wide; two pictures are two passes, 2F in and F wide. Entailment and truth are learnt by
 cross-entropy, answers by binary cross-entropy summed over all of them, since several may be right in part.
+
+A head may learn from another model's head what that one answers to the same trials (the soft labels of DiDE,
+arXiv 2112.08723). Features are frozen, so where a tower looks has nothing to learn here; that is for training
+(`essen.config.TeacherConfig`).
 """
 
 import copy
@@ -66,7 +70,13 @@ def task_sides(groups: list[str], splits: Sequence[str | None], seed: Sequence[i
     return halves(groups, np.random.default_rng(list(seed))), (0, 1)
 
 
-def head_measure(task: HeadTask, pair_features: PairFeatures, config: HeadConfig, seed: Sequence[int]) -> Measure:
+def head_measure(
+    task: HeadTask,
+    pair_features: PairFeatures,
+    config: HeadConfig,
+    seed: Sequence[int],
+    teacher_features: PairFeatures | None = None,
+) -> Measure:
     """Return the mean score of a head's answers, with its controls.
 
     Args:
@@ -74,6 +84,8 @@ def head_measure(task: HeadTask, pair_features: PairFeatures, config: HeadConfig
         pair_features: features (P, F) of pairs of rows, captions first.
         config: how the head is trained.
         seed: of weights, order, held-out share and shuffling.
+        teacher_features: those of a teacher, whose heads are trained on the same trials and see the same sides of them;
+            None without one.
     """
     rng = np.random.default_rng([*seed, 0])
     one = np.ones_like
@@ -84,14 +96,19 @@ def head_measure(task: HeadTask, pair_features: PairFeatures, config: HeadConfig
         SHUFFLED_PICTURES: (task.texts, rng.permutation(task.images.ravel()).reshape(task.images.shape)),
         SHUFFLED_CAPTIONS: (rng.permutation(task.texts), task.images),
     }
-    features = {name: _features(texts, images, pair_features) for name, (texts, images) in contents.items()}
+    features = {name: _features(*rows, pair_features) for name, rows in contents.items()}
+    taught = {name: _features(*contents[name], teacher_features) for name in _training_groups() if teacher_features}
     values = {name: np.zeros(len(task.texts)) for name in contents}
     chance = np.zeros(len(task.texts))
     for half in task.tested:
         judged, learnt = np.flatnonzero(task.side == half), np.flatnonzero(task.side != half)
         chance[judged] = task.targets[judged, task.targets[learnt].sum(axis=0).argmax()]
         for name, shown in _training_groups().items():
-            head = _fit(task, features[name][learnt], learnt, config, [*seed, 1, half])
+            labels = torch.from_numpy(task.targets[learnt]).float()
+            if name in taught:
+                teacher = _fit(task, taught[name][learnt], learnt, labels, config, [*seed, 1, half])
+                labels = soften(labels, teacher(taught[name][learnt]), config.soft_labels, several=task.several)
+            head = _fit(task, features[name][learnt], learnt, labels, config, [*seed, 1, half])
             for condition in shown:
                 values[condition][judged] = earned(head(features[condition][judged]), task.targets[judged])
     judged = np.flatnonzero(np.isin(task.side, task.tested))
@@ -103,6 +120,15 @@ def head_measure(task: HeadTask, pair_features: PairFeatures, config: HeadConfig
         chance=float(chance[judged].mean()),
         gallery=task.targets.shape[1],
     )
+
+
+def soften(labels: Tensor, logits: NDArray[np.float32], share: float, *, several: bool) -> Tensor:
+    """Return labels (N, C) of which a share is a teacher's answer, given as logits (N, C).
+
+    Their cross-entropy is the divergence from them and what no student can change, so the gradient is the same.
+    """
+    answers = torch.from_numpy(logits)
+    return torch.lerp(labels, answers.sigmoid() if several else answers.softmax(dim=1), share)
 
 
 def earned(logits: NDArray[np.float32], targets: Floats) -> Floats:
@@ -123,9 +149,12 @@ def _features(texts: Ints, images: Ints, pair_features: PairFeatures) -> Tensor:
 
 
 def _fit(
-    task: HeadTask, features: Tensor, learnt: Ints, config: HeadConfig, seed: list[int]
+    task: HeadTask, features: Tensor, learnt: Ints, labels: Tensor, config: HeadConfig, seed: list[int]
 ) -> Callable[[Tensor], NDArray[np.float32]]:
-    """Return the answers (N, C) of a head as a function of features; it was trained on some trials."""
+    """Return the answers (N, C) of a head as a function of features.
+
+    It was trained on some trials with labels (N, C); the true ones of a held-out share decide when it ended.
+    """
     targets = torch.from_numpy(task.targets[learnt]).float()
     groups = [task.groups[row] for row in learnt]
     watched = torch.from_numpy(held_out_groups(groups, config.held_out, np.random.default_rng(seed)).astype(np.bool_))
@@ -137,7 +166,7 @@ def _fit(
         head = build_head(features.shape[1], task.images.shape[1], targets.shape[1], config.dropout)
         train_head(
             head,
-            (scaled[~watched], targets[~watched]),
+            (scaled[~watched], labels[~watched]),
             (scaled[watched], targets[watched]) if watched.any() else None,
             config,
             several=task.several,

@@ -4,7 +4,8 @@ What is read: manifests of trials and NLVR's folder (`essen.evaluate.trials`), l
 stages directories (`essen.evaluate.sets`). The record, format ``essen-scores/1``::
 
     {"format", "model": {"name", "kind": "essen" | "open_clip", "image_size", "parameters", "weights_sha256"},
-     "config": all of `essen.config.ScoreConfig` that decides a score, "precision": "bf16" | "fp32",
+     "teacher": {"name", "kind", "weights_sha256"} (only where heads have one),
+    "config": all of `essen.config.ScoreConfig` that decides a score, "precision": "bf16" | "fp32",
      "sets": [{"name", "task", "pictures", "captions",
        "sha256": of the pictures' sha256, the captions and the answers, in the order in which they are read,
        "scores": [{"measure", "scorer": "towers" | "fusion" | "head" | "probe",
@@ -34,6 +35,7 @@ from essen.evaluate.heads import HeadTask, head_measure, task_sides
 from essen.evaluate.measures import Measure, summarise
 from essen.evaluate.pictures import Source, encode_pictures
 from essen.evaluate.recall import recall_measures
+from essen.evaluate.same_word import same_word_measures
 from essen.evaluate.sets import CaptionedPictures, LabelledPictures, read_sets
 from essen.evaluate.trials import ENTAILMENT, HeadManifest, Manifest, TruthManifest, read_manifest, read_nlvr
 from essen.evaluate.truth import truth_items, truth_measures, truth_slots
@@ -43,7 +45,7 @@ from essen.train import uses_bf16
 from pipeline import files
 
 FORMAT = "essen-scores/1"
-WITHOUT_EFFECT = {"batch_size"}
+NAMED_ELSEWHERE_OR_WITHOUT_EFFECT: dict[str, Any] = {"batch_size": True, "head": {"teacher"}}
 Scored = tuple[list[Measure], dict[str, Any]]
 
 
@@ -56,7 +58,7 @@ def score(spec: str, places: Sequence[Path], config: ScoreConfig) -> dict[str, A
         config: how.
 
     Raises:
-        EssenError: the model cannot be read.
+        EssenError: the model, or the teacher of its heads, cannot be read.
         TrialsError: something to score on cannot be read.
     """
     return score_encoder(load_encoder(spec, config), places, config)
@@ -66,13 +68,15 @@ def score_encoder(encoder: Encoder, places: Sequence[Path], config: ScoreConfig)
     """Return the record of an encoder's scores; as `score`, for a model at hand.
 
     Raises:
+        EssenError: the teacher of its heads cannot be read.
         TrialsError: something to score on cannot be read.
     """
     read = [entry for place in places for entry in _read(place)]
+    teacher = load_encoder(config.head.teacher, config) if config.head.teacher else None
     sets = []
     for number, (folder, entry) in enumerate(read):
         seed = [config.seed, number]
-        measures, about = _score_set(encoder, folder, entry, config, seed)
+        measures, about = _score_set(encoder, teacher, folder, entry, config, seed)
         scores = [summarise(measure, config, [*seed, 9]) for measure in measures]
         sets.append({"name": entry.name, **about, "scores": scores})
     return {
@@ -84,7 +88,8 @@ def score_encoder(encoder: Encoder, places: Sequence[Path], config: ScoreConfig)
             "parameters": encoder.parameters,
             "weights_sha256": encoder.weights_sha256,
         },
-        "config": config.model_dump(mode="json", exclude=WITHOUT_EFFECT),
+        **({} if teacher is None else {"teacher": _named(teacher)}),
+        "config": config.model_dump(mode="json", exclude=NAMED_ELSEWHERE_OR_WITHOUT_EFFECT),
         "precision": "bf16" if uses_bf16(config.precision) else "fp32",
         "sets": sets,
     }
@@ -101,8 +106,13 @@ def _read(place: Path) -> list[tuple[Path, Manifest | LabelledPictures | Caption
     return [(place, entry) for entry in read_sets(place)]
 
 
+def _named(teacher: Encoder) -> dict[str, str]:
+    return {"name": teacher.name, "kind": teacher.kind, "weights_sha256": teacher.weights_sha256}
+
+
 def _score_set(
     encoder: Encoder,
+    teacher: Encoder | None,
     folder: Path,
     entry: Manifest | LabelledPictures | CaptionedPictures,
     config: ScoreConfig,
@@ -112,10 +122,12 @@ def _score_set(
         return _score_labels(encoder, entry, config, seed)
     if isinstance(entry, CaptionedPictures):
         return _score_captions(encoder, entry, config, seed)
-    return _score_trials(encoder, folder, entry, config, seed)
+    return _score_trials(encoder, teacher, folder, entry, config, seed)
 
 
-def _score_trials(encoder: Encoder, folder: Path, manifest: Manifest, config: ScoreConfig, seed: list[int]) -> Scored:
+def _score_trials(
+    encoder: Encoder, teacher: Encoder | None, folder: Path, manifest: Manifest, config: ScoreConfig, seed: list[int]
+) -> Scored:
     names = list(dict.fromkeys(name for trial in manifest.trials for name in trial.images))
     if manifest.task == "choice":
         captions = list(dict.fromkeys(text for trial in manifest.trials for text in trial.texts))
@@ -138,8 +150,12 @@ def _score_trials(encoder: Encoder, folder: Path, manifest: Manifest, config: Sc
     else:
         measures = []
     if (task := _head_task(manifest, text_row, image_row, config, [*seed, 1])) is not None:
-        function = _pair_features(encoder, texts, pictures.features, config)
-        measures.append(head_measure(task, function, config.head, [*seed, 2]))
+        function = _pair_features(encoder, texts, pictures.features, config.pair_features)
+        shown = None
+        if teacher is not None:
+            seen = encode_pictures(teacher, sources, config.fit, config.batch_size)
+            shown = _pair_features(teacher, teacher.encode_texts([*captions, ""]), seen.features, "auto")
+        measures.append(head_measure(task, function, config.head, [*seed, 2], shown))
     answers = [trial.model_dump(mode="json") for trial in manifest.trials]
     return measures, _about(manifest.task, pictures.sha256, captions, answers)
 
@@ -171,6 +187,7 @@ def _score_captions(encoder: Encoder, entry: CaptionedPictures, config: ScoreCon
     )
     similarity = similarities(texts, pictures.features)
     measures += within_measures(similarity[:, :-1], entry.galleries, entry.groups, [*seed, 1])
+    measures += same_word_measures(similarity[:, :-1], entry.galleries, entry.captions, entry.groups)
     pairs = [entry.galleries.caption_of.tolist(), entry.galleries.image_of.tolist()]
     return measures, _about("retrieval", pictures.sha256, entry.captions, pairs)
 
@@ -211,8 +228,8 @@ def _head_task(
     )
 
 
-def _pair_features(encoder: Encoder, texts: Features, images: Features, config: ScoreConfig) -> Any:
-    fused = encoder.fuses if config.pair_features == "auto" else config.pair_features == "fused"
+def _pair_features(encoder: Encoder, texts: Features, images: Features, kind: str) -> Any:
+    fused = encoder.fuses if kind == "auto" else kind == "fused"
     return partial(encoder.fused if fused else joined, texts, images)
 
 

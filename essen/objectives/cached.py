@@ -14,6 +14,7 @@ from torch import Tensor
 
 from essen.config import ObjectiveConfig
 from essen.model import Essen, ImageFeatures, TextFeatures
+from essen.objectives.attention import CrossHeads, Heads, TowerAttention
 from essen.objectives.combine import (
     Batch,
     Learner,
@@ -21,9 +22,12 @@ from essen.objectives.combine import (
     contrast,
     fusion_rows,
     hide_words,
+    lessons,
+    teaching,
     uses_fusion,
 )
 from essen.objectives.contrastive import same_pairs
+from essen.objectives.distillation import Term, View, watch
 from essen.objectives.masked import IGNORE
 from essen.objectives.matching import draw_trials
 from essen.randomness import FUSION, generator_for
@@ -45,36 +49,50 @@ def backward(learner: Learner, batch: Batch, config: ObjectiveConfig, passes: Pa
 
 
 def _backward_in_parts(learner: Learner, batch: Batch, config: ObjectiveConfig, passes: Passes) -> dict[str, float]:
-    model, fuses = learner.model, uses_fusion(config, passes.step)
+    model, distiller = learner.model, teaching(learner, config, passes.step)
+    fuses = uses_fusion(config, passes.step)
     first = passes.ranks.share(len(batch.caption)).start
 
     def encode_images(rows: slice) -> ImageFeatures:
-        return model.encode_images(batch.pixels[rows.start - first : rows.stop - first])
+        return batch.encode_images(model, slice(rows.start - first, rows.stop - first))
 
     def encode_texts(rows: slice) -> TextFeatures:
-        return model.encode_texts(batch.ids[rows], batch.mask[rows])
+        return batch.encode_texts(model, rows)
 
-    images = _Cache(model, encode_images, len(batch.caption), IMAGES, passes, with_tokens=fuses)
-    texts = _Cache(model, encode_texts, len(batch.ids), TEXTS, passes, with_tokens=fuses)
+    image_attention, text_attention = (distiller.image, distiller.text) if distiller else (None, None)
+    with_tokens = fuses or distiller is not None
+    images = _Cache(model, encode_images, len(batch.caption), IMAGES, passes, image_attention, with_tokens=with_tokens)
+    texts = _Cache(model, encode_texts, len(batch.ids), TEXTS, passes, text_attention, with_tokens=with_tokens)
     terms = contrast(learner, batch, images.embedding, texts.embedding.index_select(0, batch.caption), config)
     values = {name: term.item() for name, term in terms.items()}
     if terms:
         weighted = torch.stack([getattr(config, name) * term for name, term in terms.items()]).sum()
         # Every process computes these for the whole batch, so each adds its part of their gradients.
         (weighted / passes.ranks.world).backward()
+    own = View(ImageFeatures(images.embedding, images.tokens), TextFeatures(texts.embedding, texts.tokens, batch.mask))
     if fuses:
-        values |= _fusion_terms(
-            learner,
-            batch,
-            ImageFeatures(images.embedding, images.tokens),
-            TextFeatures(texts.embedding, texts.tokens, batch.mask),
-            config,
-            passes,
-        )
+        values |= _fusion_terms(learner, batch, *own, config, passes)
+    loss = sum(getattr(config, name) * value for name, value in values.items() if name in TERMS)
+    if distiller is not None:
+        heads = CrossHeads(texts.heads, images.heads) if texts.heads and images.heads else None
+        for term in lessons(learner, distiller, batch, own, heads, config, passes):
+            values[term.name] = _learn_in_parts(term, passes)
+            loss += term.weight * values[term.name]
     images.backward()
     texts.backward()
-    loss = sum(getattr(config, name) * value for name, value in values.items() if name in TERMS)
     return {"loss": loss, **values}
+
+
+def _learn_in_parts(term: Term, passes: Passes) -> float:
+    """Add the gradients of a term of distillation, and return it."""
+    total = torch.zeros(1)
+    for part in passes.parts(term.rows):
+        loss = term.part(part)
+        if loss.requires_grad:
+            (term.weight * loss / term.rows).backward()
+        total += loss.detach()
+    passes.ranks.add_up([total])
+    return total.item() / term.rows
 
 
 class _Cache:
@@ -82,6 +100,7 @@ class _Cache:
 
     Attributes:
         embedding, tokens: of all rows of all processes; leaves of the graph. Without tokens these have no length.
+        heads: the tower's queries and keys, likewise; None where they are not asked for.
     """
 
     def __init__(
@@ -91,43 +110,44 @@ class _Cache:
         total: int,
         use: int,
         passes: Passes,
+        attention: TowerAttention | None,
         *,
         with_tokens: bool,
     ) -> None:
-        self._encode, self._use, self._passes = encode, use, passes
+        self._encode, self._use, self._passes, self._attention = encode, use, passes, attention
         self._with_tokens = with_tokens
         self._parts = passes.parts(total)
         # One part alone need not go again: its graph is no larger than that of the second pass.
         self._graph = self._forward(self._parts[0]) if len(self._parts) == 1 else None
         own = self._first_pass(model) if self._graph is None else [self._graph]
         features = [torch.cat([part.detach() for part in parts]) for parts in zip(*own, strict=True)]
-        self.embedding, self.tokens = (passes.ranks.gather(part, total).requires_grad_() for part in features)
+        self._leaves = [passes.ranks.gather(part, total).requires_grad_() for part in features]
+        self.embedding, self.tokens, *heads = self._leaves
+        self.heads = Heads(*heads) if heads else None
 
     def backward(self) -> None:
         """Take the gradients of the features, from all processes, on to the weights."""
-        leaves = (self.embedding, self.tokens)
-        self._passes.ranks.add_up_gradients(leaves)
+        self._passes.ranks.add_up_gradients(self._leaves)
         for rows in self._parts:
-            ends = zip(self._graph or self._forward(rows), leaves, strict=True)
+            ends = zip(self._graph or self._forward(rows), self._leaves, strict=True)
             used = [(end, leaf.grad[rows]) for end, leaf in ends if end.requires_grad and leaf.grad is not None]
             if used:
                 torch.autograd.backward([end for end, _ in used], [gradient for _, gradient in used])
 
-    def _forward(self, rows: slice) -> tuple[Tensor, Tensor]:
+    def _forward(self, rows: slice) -> tuple[Tensor, ...]:
         with self._passes.forward(self._use, rows):
-            features = self._encode(rows)
+            features, heads = watch(self._attention, lambda: self._encode(rows))
         tokens = features.tokens
-        return features.embedding, tokens if self._with_tokens else tokens[:, :0]
+        return features.embedding, tokens if self._with_tokens else tokens[:, :0], *(heads or ())
 
     @torch.no_grad()
-    def _first_pass(self, model: Essen) -> list[tuple[Tensor, Tensor]]:
+    def _first_pass(self, model: Essen) -> list[tuple[Tensor, ...]]:
         """Return the features of this process's rows; only the second pass counts in running statistics."""
         before = [buffer.clone() for buffer in model.buffers()]
         own = [self._forward(rows) for rows in self._parts]
         if not own:
             # No share: one row tells the shape of what the others send.
-            embedding, tokens = self._forward(slice(0, 1))
-            own = [(embedding[:0], tokens[:0])]
+            own = [tuple(part[:0] for part in self._forward(slice(0, 1)))]
         for buffer, value in zip(model.buffers(), before, strict=True):
             buffer.copy_(value)
         return own

@@ -7,7 +7,9 @@ from torch import Tensor
 
 from essen.config import ObjectiveConfig
 from essen.model import Essen, ImageFeatures, TextFeatures
+from essen.objectives.attention import CrossHeads
 from essen.objectives.contrastive import SigmoidBias, contrastive_loss, image_contrast_loss, same_pairs, sigmoid_loss
+from essen.objectives.distillation import Distiller, Lesson, Term, View, distillation_terms, look, watch
 from essen.objectives.masked import mask_words, masked_word_loss
 from essen.objectives.matching import matching_loss
 from essen.randomness import FUSION, MASK, generator_for
@@ -19,10 +21,13 @@ class Batch(NamedTuple):
     """B pairs with T different captions.
 
     Attributes:
-        pixels: (B, 3, size, size) float32 in 0..1; of several processes each holds those of its share alone.
+        pixels: (B, 3, size, size) float32 in 0..1; of several processes each holds those of its share alone. Without
+            rows where `image_tokens` stand for them.
         ids, mask, words: (T, L) of the captions, see `essen.tokenizer.CaptionTokenizer.encode_words`.
         caption: (B,) int64, the row in `ids` of every pair.
         caption_of, image_of: (B,) int64, equal where the normalised caption, or the picture, is equal.
+        image_tokens, text_tokens: (B, cells, h) and (T, L, h), what a tower's body makes of pictures or captions, where
+            that was known before.
     """
 
     pixels: Tensor
@@ -32,14 +37,30 @@ class Batch(NamedTuple):
     caption: Tensor
     caption_of: Tensor
     image_of: Tensor
+    image_tokens: Tensor | None = None
+    text_tokens: Tensor | None = None
+
+    def encode_images(self, model: Essen, rows: slice = slice(None)) -> ImageFeatures:
+        """Return the features of some of this process's pictures."""
+        if self.image_tokens is None:
+            return model.encode_images(self.pixels[rows])
+        return model.project_images(model.vision.finish(self.image_tokens[rows]))
+
+    def encode_texts(self, model: Essen, rows: slice = slice(None)) -> TextFeatures:
+        """Return the features of some captions."""
+        ids, mask = self.ids[rows], self.mask[rows]
+        if self.text_tokens is None:
+            return model.encode_texts(ids, mask)
+        return model.project_texts(model.text.finish(self.text_tokens[rows], mask), mask)
 
 
 class Learner(NamedTuple):
-    """What is trained: the model, its tokenizer, and the bias of the sigmoid contrast where that is used."""
+    """What is trained: the model, its tokenizer, and where they are used the sigmoid contrast's bias and a teacher."""
 
     model: Essen
     tokenizer: CaptionTokenizer
     bias: SigmoidBias | None = None
+    distiller: Distiller | None = None
 
 
 class Losses(NamedTuple):
@@ -63,10 +84,12 @@ def compute_losses(learner: Learner, batch: Batch, config: ObjectiveConfig, pass
     The towers and the fusion run in bf16 where asked; the losses themselves are always computed in fp32.
     """
     model, pairs = learner.model, len(batch.caption)
+    distiller = teaching(learner, config, passes.step)
     with passes.forward(IMAGES, slice(0, pairs)):
-        images = model.encode_images(batch.pixels)
+        images, image_heads = watch(distiller.image if distiller else None, lambda: batch.encode_images(model))
     with passes.forward(TEXTS, slice(0, len(batch.ids))):
-        texts = model.encode_texts(batch.ids, batch.mask).take(batch.caption)
+        captions, text_heads = watch(distiller.text if distiller else None, lambda: batch.encode_texts(model))
+        texts = captions.take(batch.caption)
     terms = contrast(learner, batch, images.embedding, texts.embedding, config)
     values = {name: term.item() for name, term in terms.items()}
     if uses_fusion(config, passes.step):
@@ -81,8 +104,15 @@ def compute_losses(learner: Learner, batch: Batch, config: ObjectiveConfig, pass
                 logits = model.predict_words(images.take(rows), model.encode_texts(hidden.ids, hidden.mask))
             terms["masked"] = masked_word_loss(logits, hidden.labels)
             values |= {"masked": terms["masked"].item(), "masked_pieces": int((hidden.labels >= 0).sum())}
-    weights = {name: getattr(config, name) for name in terms}
-    total = torch.stack([weights[name] * term for name, term in terms.items()]).sum()
+    weighted = [getattr(config, name) * term for name, term in terms.items()]
+    if distiller is not None:
+        heads = CrossHeads(text_heads, image_heads) if text_heads and image_heads else None
+        for taught in lessons(learner, distiller, batch, View(images, captions), heads, config, passes):
+            term = taught.part(slice(0, taught.rows)) / taught.rows
+            weighted.append(taught.weight * term)
+            values[taught.name] = term.item()
+    # A step may have nothing to learn from: objectives of the fusion alone, which are not used at every step.
+    total = torch.stack(weighted or [images.embedding.sum() * 0]).sum()
     return Losses(total=total, values={"loss": total.item(), **values})
 
 
@@ -110,6 +140,40 @@ def contrast(
 def uses_fusion(config: ObjectiveConfig, step: int) -> bool:
     """Tell whether the objectives that need the fusion are used at a step."""
     return (step + 1) % config.fusion_every == 0 and bool(config.matching or config.masked)
+
+
+def teaching(learner: Learner, config: ObjectiveConfig, step: int) -> Distiller | None:
+    """Return who teaches the model at a step: nobody before the first, nor between steps of the fusion objectives."""
+    distiller = learner.distiller
+    return distiller if distiller and step >= distiller.first and (step + 1) % config.fusion_every == 0 else None
+
+
+def lessons(
+    learner: Learner,
+    distiller: Distiller,
+    batch: Batch,
+    own: View,
+    heads: CrossHeads | None,
+    config: ObjectiveConfig,
+    passes: Passes,
+) -> list[Term]:
+    """Return what the teacher adds to the loss of a batch, without terms of no row.
+
+    Args:
+        own: what the model makes of B pictures and T captions, and `heads` their queries and keys.
+    """
+    shown = look(distiller, own, batch.pixels, (batch.ids, batch.mask), batch.caption_of, passes)
+    lesson = Lesson(
+        student=learner.model,
+        own=own,
+        heads=heads,
+        teacher=distiller.teacher or learner.model,
+        shown=shown,
+        caption=batch.caption,
+        same=same_pairs(batch.image_of, batch.caption_of),
+        rows=fusion_rows(len(batch.caption), config.fusion_batch, passes),
+    )
+    return [term for term in distillation_terms(distiller.config, lesson, config, passes) if term.rows]
 
 
 def fusion_rows(batch: int, most: int, passes: Passes) -> Tensor:

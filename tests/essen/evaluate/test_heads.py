@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from essen.config import HeadConfig
-from essen.evaluate.heads import HeadTask, build_head, earned, head_measure, task_sides
+from essen.evaluate.heads import HeadTask, build_head, earned, head_measure, soften, task_sides
 
 CONFIG = HeadConfig(epochs=25, batch_size=32, learning_rate=6e-3, patience=5)
 SIGNS = np.random.default_rng(0).choice([-1.0, 1.0], size=(240, 2))  # of text and picture of each trial
@@ -96,3 +96,39 @@ def test_it_ends_when_the_held_out_loss_no_longer_falls(monkeypatch: pytest.Monk
         config = HeadConfig(epochs=500, patience=3, batch_size=64, learning_rate=0.01)
         train_head(build_head(8, 1, 2, 0.0), noise, (torch.randn(64, 8), noise[1].flip(0)), config, several=False)
     assert 3 <= len(steps) < 60
+
+
+def _one_sided(column: int, knows: bool) -> Callable[[np.ndarray, np.ndarray], torch.Tensor]:
+    """Features of a teacher: the sign of one side, or nothing."""
+
+    def features(texts: np.ndarray, images: np.ndarray) -> torch.Tensor:
+        sign = np.append(SIGNS[:, column], 0.0)[(texts, images)[column]]
+        noise = np.random.default_rng([4]).normal(size=(len(texts), 2))
+        return torch.from_numpy(np.column_stack([sign * knows, sign * knows, noise * (not knows)])).float()
+
+    return features
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_a_head_learns_its_teachers_answers_and_no_other(several: bool) -> None:
+    labels = SIGNS.prod(axis=1) > 0
+    # This teacher sees the text alone, so it cannot know; the student, which could, learns no more from it.
+    blind = head_measure(task(labels, several=several), pair_features, CONFIG, [0], _one_sided(0, knows=True))
+    able = head_measure(task(labels, several=several), pair_features, CONFIG, [0], pair_features)
+    assert blind.values["model"].mean() < 0.8 < 0.95 < able.values["model"].mean()
+    assert all(able.values[name].mean() < 0.65 for name in ("no_picture", "no_text"))
+
+
+def test_without_a_share_of_soft_labels_a_teacher_changes_nothing() -> None:
+    labels = SIGNS.prod(axis=1) > 0
+    hard = CONFIG.model_copy(update={"soft_labels": 0.0, "epochs": 3})
+    taught = head_measure(task(labels), pair_features, hard, [0], _one_sided(1, knows=False))
+    alone = head_measure(task(labels), pair_features, hard, [0])
+    assert all(np.array_equal(taught.values[name], alone.values[name]) for name in alone.values)
+
+
+def test_soft_labels_are_shares_between_the_teachers_answers_and_the_true_ones() -> None:
+    labels, logits = torch.tensor([[1.0, 0.0]]), np.array([[0.0, np.log(3)]], np.float32)
+    torch.testing.assert_close(soften(labels, logits, 1.0, several=False), torch.tensor([[0.25, 0.75]]))
+    torch.testing.assert_close(soften(labels, logits, 0.5, several=True), torch.tensor([[0.75, 0.375]]))
+    torch.testing.assert_close(soften(labels, logits, 0.0, several=True), labels)

@@ -106,6 +106,22 @@ def test_both_kinds_of_model_take_the_same_way_and_records_repeat(
         assert {"no_picture", "shuffled_pictures", "shuffled_captions", "chance"} <= set(entry["controls"])
 
 
+def test_a_teacher_of_heads_is_named_by_its_weights_and_counts(
+    trials: dict[str, Path], own_model: Path, open_clip_model: Path, quick: ScoreConfig
+) -> None:
+    head = HeadConfig(epochs=2, learning_rate=0.01)
+    plain, taught = (
+        score(f"open_clip:{open_clip_model}", [trials["truth"]], quick.model_copy(update={"head": one}))
+        for one in (head, head.model_copy(update={"teacher": str(own_model)}))
+    )
+    sha256 = files.sha256_file(own_model / "model.safetensors")
+    assert taught.pop("teacher") == {"name": "tiny", "kind": "essen", "weights_sha256": sha256}
+    assert str(own_model) not in json.dumps(taught) and "teacher" not in json.dumps(plain)
+    scores = [{s["scorer"]: s for s in record["sets"][0]["scores"]} for record in (plain, taught)]
+    assert scores[0]["towers"] == scores[1]["towers"] and scores[0]["head"].keys() == scores[1]["head"].keys()
+    assert plain["config"] == taught["config"]
+
+
 def test_staged_evaluation_sets_are_scored_as_retrieval(
     small_stages: Path, own_model: Path, open_clip_model: Path, quick: ScoreConfig
 ) -> None:

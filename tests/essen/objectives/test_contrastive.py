@@ -1,4 +1,5 @@
 import math
+from collections.abc import Iterator
 
 import pytest
 import torch
@@ -17,6 +18,14 @@ from essen.objectives.contrastive import (
 
 SCALE = torch.tensor(math.log(1 / 0.07))
 BIAS = torch.tensor(-10.0)
+
+
+@pytest.fixture(autouse=True)
+def same_numbers() -> Iterator[None]:
+    """The same random numbers whatever other tests have drawn before."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        yield
 
 
 def unit(*shape: int) -> torch.Tensor:
