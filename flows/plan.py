@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 CURATE = ("acquire", "measure", "embed", "align", "select", "index", "order", "stage", "card")
 TRAIN = ("train", "evaluate", "report")
 PHASES = CURATE + TRAIN
+OWN_TOWERS = ("convolutional", "patch", "own")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -186,11 +187,14 @@ def _shards(recipe: Recipe, around: Surroundings, cards: "list[Card]") -> list[S
     ]
 
 
-def training(recipe: Recipe, around: Surroundings, *, stages_of: Path | None = None) -> list[Step]:
+def training(
+    recipe: Recipe, around: Surroundings, *, stages_of: Path | None = None, asked: Path | None = None
+) -> list[Step]:
     """Return the steps from staged shards to a trained and evaluated model.
 
     Args:
         stages_of: a run whose stages are read in place of this run's own.
+        asked: a run whose held-out sets are scored and examined, where those are not the same stages'.
     """
     from importlib.metadata import version
 
@@ -205,10 +209,17 @@ def training(recipe: Recipe, around: Surroundings, *, stages_of: Path | None = N
     model = run / "models" / recipe.model.name
     tools = {"torch": version("torch")}
     learning = recipe.train.at(around.folder)
-    reference = learning.sampling.learnability.reference
-    weights = Path(reference, "model.safetensors")
-    drawn_by = {"reference": files.sha256_file(weights)} if reference and weights.is_file() else {}
+    others = {"reference": learning.sampling.learnability.reference, "teacher": learning.teacher}
+    towers = {"vision": recipe.model.vision, "text": recipe.model.text}
+    others |= {part: tower.weights for part, tower in towers.items() if tower.kind in OWN_TOWERS}
+    learnt_from = {
+        name: files.sha256_file(weights)
+        for name, folder in others.items()
+        if folder and (weights := Path(folder, "model.safetensors")).is_file()
+    }
     own, elsewhere = (("stage",), {}) if stages_of is None else ((), {"stages": _digest_of(stages_of)})
+    questions = stages if asked is None else asked / "stages"
+    others_asked = {} if questions == stages else {"asked": _digest_of(questions.parent)}
 
     def train_here(out: Path) -> Counts:
         total = recipe.train.steps
@@ -222,6 +233,7 @@ def training(recipe: Recipe, around: Surroundings, *, stages_of: Path | None = N
                     should_stop=around.interruption.requested,
                     report=lambda step, values: around.progress(step, total, values),
                     events=run / "tensorboard" / recipe.model.name,
+                    examined=questions,
                 )
             except StopRequested:
                 around.interruption.leave()
@@ -233,16 +245,20 @@ def training(recipe: Recipe, around: Surroundings, *, stages_of: Path | None = N
             outputs=(f"models/{recipe.model.name}",),
             inputs=own,
             params=_params(
-                recipe.model, train=recipe.train.model_dump(mode="json"), tools=tools | drawn_by, **elsewhere
+                recipe.model,
+                train=recipe.train.model_dump(mode="json"),
+                tools=tools | learnt_from,
+                **elsewhere,
+                **(others_asked if recipe.train.stopping.patience else {}),
             ),
             resumable=True,
         ),
         Step(
             name="evaluate",
-            function=lambda out: evaluate(scoring, stages, model, out),
+            function=lambda out: evaluate(scoring, questions, model, out),
             outputs=("reports/evaluation.json",),
             inputs=(*own, "train"),
-            params=_params(scoring, tools=tools, **elsewhere),
+            params=_params(scoring, tools=tools, **elsewhere, **others_asked),
         ),
     ]
 

@@ -1,15 +1,16 @@
 """Under ``torchrun`` one process does the run, and the others train with it and do nothing else."""
 
 import contextlib
-import os
 from collections.abc import Iterator
 
+from essen.processes import announced
 from flows.interrupt import Interrupted
 
 
 def is_beside() -> bool:
     """Tell whether ``torchrun`` started this process beside the one that does the run."""
-    return int(os.environ.get("RANK", "0")) > 0
+    rank, _ = announced()
+    return rank > 0
 
 
 def train_beside() -> None:
@@ -29,7 +30,8 @@ def train_beside() -> None:
 @contextlib.contextmanager
 def leading() -> Iterator[None]:
     """Let the other processes train with this one as long as the context lasts, then let them go."""
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+    _, world = announced()
+    if world == 1:
         yield
         return
     from essen.distributed import joined

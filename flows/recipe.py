@@ -5,7 +5,7 @@ Every key has a default, so a minimal recipe is a name and its corpora. Unknown 
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pydantic
 import yaml
@@ -25,6 +25,7 @@ from pipeline.select.config import SelectConfig
 from pipeline.shards.config import StageConfig
 
 RECIPES = Path(__file__).parent / "recipes"
+Values = TypeVar("Values", bound=pydantic.BaseModel)
 
 
 class CorpusEntry(CorpusOptions):
@@ -98,16 +99,15 @@ def load_recipe(path: Path, overrides: Iterable[str] = ()) -> Recipe:
         raise ConfigError(f"{path}: cannot be read as YAML: {' '.join(str(error).split())}") from None
     if not isinstance(values, dict):
         raise ConfigError(f"{path}: a recipe is a mapping of keys to values; see flows/recipes for examples")
-    for override in overrides:
-        apply_override(values, override)
-    try:
-        recipe = Recipe.model_validate(values)
-    except pydantic.ValidationError as error:
-        raise ConfigError(f"{path}: {explain(error, Recipe)}") from None
+    recipe = with_overrides(Recipe, values, overrides, origin=f"{path}:")
     names = [entry.card for entry in recipe.corpora]
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
         raise ConfigError(f"{path}: corpora: {repeated[0]} is listed twice; list each card once")
+    try:
+        recipe.model.check_cache(recipe.train.cache)
+    except ValueError as error:
+        raise ConfigError(f"{path}: {error}") from None
     return recipe
 
 
@@ -116,7 +116,27 @@ def recipe_text(recipe: Recipe) -> str:
     return yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
 
 
-def apply_override(values: dict[str, Any], override: str) -> None:
+def with_overrides(kind: type[Values], values: dict[str, Any], overrides: Iterable[str], *, origin: str) -> Values:
+    """Return a validated configuration.
+
+    Args:
+        kind: of the configuration.
+        values: what it is made from; changed by the overrides.
+        overrides: ``a.b=value`` with the value in YAML, applied in order.
+        origin: what a message begins with.
+
+    Raises:
+        ConfigError: one line that names the key and, for an unknown one, the nearest match.
+    """
+    for override in overrides:
+        _override(values, override)
+    try:
+        return kind.model_validate(values)
+    except pydantic.ValidationError as error:
+        raise ConfigError(f"{origin} {explain(error, kind)}") from None
+
+
+def _override(values: dict[str, Any], override: str) -> None:
     """Set the key of ``a.b=value`` in nested mappings, the value being YAML.
 
     Raises:

@@ -4,13 +4,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-import pydantic
-
 from essen.config import ScoreConfig
-from flows.recipe import apply_override
+from flows.recipe import with_overrides
 from pipeline import files
-from pipeline.config import explain
-from pipeline.errors import ConfigError
 
 
 def score_model(
@@ -27,13 +23,7 @@ def score_model(
     Raises:
         ConfigError: a key is unknown or a value not possible.
     """
-    values: dict[str, Any] = {}
-    for override in overrides:
-        apply_override(values, override)
-    try:
-        config = ScoreConfig.model_validate(values)
-    except pydantic.ValidationError as error:
-        raise ConfigError(f"--set {explain(error, ScoreConfig)}") from None
+    config = with_overrides(ScoreConfig, {}, overrides, origin="--set")
     from essen.evaluate.score import score
 
     record = score(model, places, config)

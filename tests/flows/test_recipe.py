@@ -45,6 +45,12 @@ def test_the_resolved_text_is_a_recipe_with_the_same_meaning(tmp_path: Path) -> 
         ("name: A b\ncorpora:\n  - card: noto\n", ("name",)),
         ("name: a\ncorpora:\n  - card: noto\ntrain: {steps: many}\n", ("train.steps", "many")),
         ("name: a\ncorpora:\n  - card: noto\n  - card: noto\n", ("noto", "twice")),
+        (
+            "name: a\ncorpora:\n  - card: noto\ntrain: {augment: none, cache: {towers: both}}\n",
+            ("train.cache.towers (both)", "vision and text tower learns", "model.adapt.kind"),
+        ),
+        ("name: a\ncorpora:\n  - card: noto\ntrain: {cache: {towers: vision}}\n", ("set augment to none",)),
+        ("name: a\ncorpora:\n  - card: noto\nmodel: {adapt: {kind: adaptors}}\n", ("model.adapt", "adapters")),
         ("- 1\n", ("mapping",)),
         ("name: [\n", ("YAML",)),
     ],
