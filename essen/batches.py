@@ -1,14 +1,16 @@
 """Training batches: which rows, which pictures changed how, which captions; a pure function of (seed, state, step)."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from essen.adapt.cache import KeptTowers, keep_towers
 from essen.augment import augment
-from essen.config import ModelConfig, TrainConfig
+from essen.config import CacheConfig, ModelConfig, TrainConfig
 from essen.data import Pairs, Pictures, rank_rows, read_pairs
 from essen.distributed import ALONE, Ranks
 from essen.model import Essen
@@ -16,7 +18,7 @@ from essen.objectives.combine import Batch
 from essen.randomness import AUGMENT, generator_for
 from essen.sampling.build import build_sampler
 from essen.sampling.feedback import Reference, learner_logits, read_reference
-from essen.sampling.orders import hold_out, read_columns_of, read_ontology
+from essen.sampling.orders import draw_pairs, hold_out, read_columns_of, read_ontology
 from essen.sampling.sampler import Logits, Question, Rows, Sampler
 from essen.tokenizer import CaptionTokenizer, make_tokenizer
 from pipeline import files
@@ -32,6 +34,7 @@ class TrainingData:
         pairs: of all stages.
         trained: how many of them may be trained on; the others only ever answer the sampler's questions.
         ids, mask, words: (captions, L) of the different captions, row `pairs.caption_of`.
+        kept: what towers that stand still make of them.
         reference: the model beside which learnability is judged, and `reference_sha256` its weights; else None.
     """
 
@@ -46,6 +49,12 @@ class TrainingData:
     sampler: Sampler
     reference: Reference | None
     reference_sha256: str | None
+    kept: KeptTowers = field(default_factory=KeptTowers)
+
+    @property
+    def different_captions(self) -> list[str]:
+        """The text of each of the different captions, one of those that count as equal."""
+        return [self.pairs.captions[row] for row in np.unique(self.pairs.caption_of, return_index=True)[1]]
 
     def encoded(self, captions: Rows) -> tuple[Tensor, Tensor, Tensor]:
         """Return `ids`, `mask` and `words` (n, L) of some of the different captions (n,), cut to the longest."""
@@ -66,11 +75,13 @@ def open_training_data(
     opened = open_stages(stages)
     pairs = read_pairs(opened.stages)
     sampling = train_config.sampling
-    tokenizer = make_tokenizer(model_config.text, pairs.captions)
+    columns = read_columns_of(opened, pairs, sampling.order)
+    part = None if sampling.pairs is None else draw_pairs(columns, sampling.pairs, train_config.seed)
+    learnt_from = pairs.captions if part is None else [pairs.captions[row] for row in part]
+    tokenizer = make_tokenizer(model_config.text, learnt_from)
     _, first = np.unique(pairs.caption_of, return_index=True)
     ids, mask, words = tokenizer.encode_words([pairs.captions[row] for row in first], model_config.text.max_length)
-    columns = read_columns_of(opened, pairs, sampling.order)
-    rows, held_out = hold_out(columns, sampling.held_out_share, train_config.seed, sampling.sources)
+    rows, held_out = hold_out(columns, sampling.held_out_share, train_config.seed, sampling.sources, part)
     pictures = Pictures(opened.stages, model_config.image_size, memory=train_config.image_memory)
     reference = None
     if sampling.kind == "learnability":
@@ -106,9 +117,10 @@ def make_batch(data: TrainingData, config: TrainConfig, rows: Rows, step: int, r
     Raises:
         EssenError: B is no multiple of the number of processes.
     """
-    own = data.pictures.load(rank_rows(rows, ranks.rank, ranks.world))
-    drawn = generator_for(config.seed, step, AUGMENT)
-    pixels = augment(own, config.augment, drawn, rank=ranks.rank, world=ranks.world)
+    own, kept, pixels = rank_rows(rows, ranks.rank, ranks.world), data.kept, torch.empty(0)
+    if kept.images is None:
+        drawn = generator_for(config.seed, step, AUGMENT)
+        pixels = augment(data.pictures.load(own), config.augment, drawn, rank=ranks.rank, world=ranks.world)
     captions, caption = np.unique(data.pairs.caption_of[rows], return_inverse=True)
     ids, mask, words = data.encoded(captions)
     return Batch(
@@ -119,7 +131,27 @@ def make_batch(data: TrainingData, config: TrainConfig, rows: Rows, step: int, r
         caption=torch.from_numpy(caption),
         caption_of=torch.from_numpy(data.pairs.caption_of[rows]),
         image_of=torch.from_numpy(data.pairs.image_of[rows]),
+        image_tokens=kept.images(data.pairs.image_of[own]) if kept.images else None,
+        text_tokens=kept.texts(captions) if kept.texts else None,
     )
+
+
+def keep(
+    data: TrainingData, model: Essen, config: CacheConfig, *, bf16: bool, between: Callable[[], None]
+) -> TrainingData:
+    """Return the data with what a model's towers make of them, as far as that is to be kept."""
+    first = np.unique(data.pairs.image_of, return_index=True)[1]
+    kept = keep_towers(
+        model,
+        lambda images: data.pictures.load(first[images]),
+        len(first),
+        data.ids,
+        data.mask,
+        config,
+        bf16=bf16,
+        between=between,
+    )
+    return replace(data, kept=kept)
 
 
 def answer(data: TrainingData, model: Essen, question: Question, *, bf16: bool) -> Logits:
@@ -134,5 +166,7 @@ def answer(data: TrainingData, model: Essen, question: Question, *, bf16: bool) 
 def expect(data: TrainingData, step: int, ranks: Ranks = ALONE) -> None:
     """Let the pictures be decoded that a step will ask for first, as far as that is known before it."""
     questions = data.sampler.questions(step)
+    if data.kept.images and not questions:
+        return
     rows = questions[0].rows if questions else rank_rows(data.sampler.batch(step), ranks.rank, ranks.world)
     data.pictures.expect(rows)

@@ -2,7 +2,8 @@
 
 Multiply-accumulates (MACs) are those of matrix products and convolutions for one picture, one caption or one pair, as
 `torch.utils.flop_counter` counts them (a MAC is two FLOPs); norms, activations and softmaxes are left out. h is a
-width, n a number of tokens. Backbones of timm, and encoders other than BERT's and ELECTRA's, are built and counted.
+width, n a number of tokens. Backbones of timm, encoders other than BERT's and ELECTRA's, and towers to which an
+adaptation adds something are built and counted.
 """
 
 from collections.abc import Callable
@@ -10,8 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from essen.config import (
+    AnyFusion,
     BackboneConfig,
     FusionConfig,
+    JointConfig,
     ModelConfig,
     NoFusionConfig,
     PatchConfig,
@@ -20,6 +23,8 @@ from essen.config import (
     TextConfig,
     VisionConfig,
 )
+
+ADDING = ("adapters", "gated", "shared", "deep", "lora")  # kinds of adaptation that add to the towers
 
 
 @dataclass(frozen=True)
@@ -59,6 +64,20 @@ def cross_layer(h: int, n: int) -> Cost:
 def co_layer(h: int, n: int) -> Cost:
     """Return the cost of a layer of ``meter`` for n tokens of both streams together."""
     return Cost(32 * h**2 + 38 * h, 16 * h**2 * n + 2 * h * n**2)
+
+
+def joint_layer(h: int, latents: int) -> Cost:
+    """Return the cost of a layer of ``joint``: gated cross-attention, MLP and transformer block on N joint tokens."""
+    return Cost(24 * h**2 + 24 * h + 2, 24 * h**2 * latents + 4 * h * latents**2)
+
+
+def joint_reducers(config: JointConfig, n: int) -> Cost:
+    """Return the cost of reducing both streams of ``joint``, n tokens together, to N tokens each."""
+    h, latents = config.width, config.latents
+    if config.reducer == "token_learner":
+        return Cost(2 * (h**2 + 3 * h + h * latents + latents), n * (h**2 + 2 * h * latents))
+    own = 2 * (4 * h**2 + 6 * h + h * latents)
+    return Cost(own, 2 * h**2 * (2 * latents + n) + 2 * h * latents * n)
 
 
 def shallow_fusion(h: int) -> Cost:
@@ -122,13 +141,18 @@ def bert_encoder(
     return embeddings + (linear(e, h, n) if e != h else Cost(0)) + transformer_layer(h, n) * num_hidden_layers
 
 
-def fusion(config: FusionConfig | ShallowConfig | NoFusionConfig, n: int) -> Cost:
-    """Return the cost of a fusion module for a pair of n tokens, its last norms with it."""
+def fusion(config: AnyFusion, n: int) -> Cost:
+    """Return the cost of a fusion module for a pair of n tokens, its last norms with it.
+
+    Of ``joint``, without what words read its tokens with.
+    """
     if isinstance(config, NoFusionConfig):
         return Cost(0)
     h = config.width
     if isinstance(config, ShallowConfig):
         return shallow_fusion(h)
+    if isinstance(config, JointConfig):
+        return joint_reducers(config, n) + joint_layer(h, config.latents) * config.layers + Cost(2 * h)
     if config.kind == "concat":
         return transformer_layer(h, n) * config.layers + Cost(2 * h)
     layer = co_layer(h, n) if config.kind == "meter" else cross_layer(h, n)
@@ -144,17 +168,21 @@ def count_model(config: ModelConfig, vocab_size: int, pieces: int) -> dict[str, 
         pieces: of the caption.
 
     Returns:
-        ``vision``, ``text``, ``projections`` (to the joint space and to the fusion, with token types and temperature),
-        ``fusion``, ``heads`` (poolers and matching), and ``words``, the head of masked words, which no pair needs: its
-        MACs are 0.
+        ``vision``, ``text``, ``projections`` (to the joint space and to the fusion, with token types, temperature and
+        what adapted towers share),
+        ``fusion``, ``heads`` (poolers and matching), and ``words``, the head of masked words and what it reads a joint
+        fusion with, which no pair needs: its MACs are 0.
 
     Raises:
         EssenError: a backbone or encoder cannot be built.
     """
     vision, cells, image_width = _vision(config)
     text, text_width = _text(config, vocab_size, pieces)
+    common = Cost(0)
+    if config.adapt.kind in ADDING:
+        vision, text, common = _adapted(config, vocab_size, pieces)
     e, module, n = config.embedding_size, config.fusion, cells + pieces
-    projections, heads, words = Cost(1), Cost(0), Cost(0)
+    projections, heads, words = Cost(1) + common, Cost(0), Cost(0)
     if config.towers == "one":
         # Each modality goes through the encoder alone for its embedding, and once more with the other.
         for tokens in (cells, pieces):
@@ -164,11 +192,14 @@ def count_model(config: ModelConfig, vocab_size: int, pieces: int) -> dict[str, 
         h = module.width
         if config.towers == "two":
             projections += linear(image_width, h, cells) + linear(text_width, h, pieces)
-        joined = h if isinstance(module, ShallowConfig) else 2 * h
-        heads = linear(h, h) * 2 + linear(joined, 1)
+        pooled = 2 * h if isinstance(module, FusionConfig) else h
+        heads = linear(h, h) * (1 if isinstance(module, JointConfig) else 2) + linear(pooled, 1)
         if isinstance(module, FusionConfig):
             projections += Cost(2 * h)
+        if not isinstance(module, ShallowConfig):
             words = Cost(linear(h, h).parameters + 2 * h + linear(h, vocab_size).parameters)
+        if isinstance(module, JointConfig):
+            words += Cost(4 * h**2 + 6 * h)
     return {
         "vision": vision,
         "text": text,
@@ -179,7 +210,7 @@ def count_model(config: ModelConfig, vocab_size: int, pieces: int) -> dict[str, 
     }
 
 
-def _layers(module: FusionConfig | ShallowConfig | NoFusionConfig) -> int:
+def _layers(module: AnyFusion) -> int:
     return module.layers if isinstance(module, FusionConfig) else 0
 
 
@@ -192,6 +223,21 @@ def _vision(config: ModelConfig) -> tuple[Cost, int, int]:
         cells = (size // vision.patch) ** 2 + (vision.pool == "class")
         return patch_tower(vision, size), cells, vision.width
     return _built_backbone(vision, size)
+
+
+def _adapted(config: ModelConfig, vocab_size: int, pieces: int) -> tuple[Cost, Cost, Cost]:
+    """Return the cost of both towers with what was added to them, and of what they share."""
+    import torch
+
+    from essen.model import Essen
+
+    towers = config.model_copy(update={"fusion": NoFusionConfig(kind="none")})
+    model = Essen(towers, vocab_size, pretrained=False).eval()
+    pixels = torch.zeros(1, 3, config.image_size, config.image_size)
+    ids, mask = torch.zeros(1, pieces, dtype=torch.long), torch.ones(1, pieces, dtype=torch.bool)
+    vision = _counted(model.vision, lambda: model.vision(pixels))
+    text = _counted(model.text, lambda: model.text(ids, mask))
+    return vision, text, Cost(sum(parameter.numel() for parameter in model.shared.parameters()))
 
 
 def _built_backbone(config: BackboneConfig, image_size: int) -> tuple[Cost, int, int]:

@@ -1,7 +1,6 @@
 """Data parallel training: the processes that ``torchrun`` starts, and what they tell one another (gloo)."""
 
 import contextlib
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -10,6 +9,8 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from torch import Tensor
+
+from essen.processes import announced
 
 # A process may wait long for the first one, which prepares the data; torchrun ends all where one of them fails.
 PATIENCE = timedelta(days=2)
@@ -102,15 +103,10 @@ class Ranks:
 ALONE = Ranks()
 
 
-def announced() -> Ranks:
-    """Return what ``torchrun`` says in the environment about this process; one that it did not start is alone."""
-    return Ranks(int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1")))
-
-
 @contextlib.contextmanager
 def joined() -> Iterator[Ranks]:
     """Join the other processes for as long as the context lasts, or whoever has joined them already."""
-    ranks = announced()
+    ranks = Ranks(*announced())
     if ranks.world == 1 or dist.is_initialized():
         yield ranks
         return

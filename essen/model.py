@@ -7,12 +7,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from essen.config import FusionConfig, ModelConfig, NoFusionConfig, ShallowConfig
+from essen.adapt.adapt import adapt_towers
+from essen.config import FusionConfig, JointConfig, ModelConfig, NoFusionConfig, ShallowConfig
 from essen.errors import EssenError
 from essen.fusion.cross import CrossFusion, Fused
+from essen.fusion.joint import JointFusion
 from essen.fusion.merged import MergedFusion
 from essen.fusion.shallow import ShallowFusion
 from essen.towers.build import build_text_tower, build_vision_tower
+from essen.towers.tower import TowerFeatures
 from essen.towers.transformer import masked_mean
 
 MAX_LOGIT_SCALE = math.log(100)
@@ -71,6 +74,9 @@ class Essen(nn.Module):
         self.text_projection = nn.Linear(self.text.width, config.embedding_size)
         self._add_fusion()
         self.logit_scale = nn.Parameter(torch.tensor(math.log(1 / 0.07)))
+        # Last, so that all other weights are those of the model that is not adapted.
+        frozen = (self.config.vision.freeze, self.config.text.freeze)
+        self.shared = adapt_towers(self.vision, self.text, self.config.adapt, frozen=frozen)
 
     def _add_fusion(self) -> None:
         """Add what comes after the towers' tokens: nothing, a shallow fusion, or one with token types and word head."""
@@ -78,7 +84,7 @@ class Essen(nn.Module):
         self.image_to_fusion: nn.Module = nn.Identity()
         self.text_to_fusion: nn.Module = nn.Identity()
         self.token_types: nn.Parameter | None = None
-        self.fusion: CrossFusion | MergedFusion | ShallowFusion | None = None
+        self.fusion: CrossFusion | MergedFusion | JointFusion | ShallowFusion | None = None
         self.word_head: nn.Module | None = None
         if isinstance(config, NoFusionConfig):
             return
@@ -90,12 +96,14 @@ class Essen(nn.Module):
             self.token_types = nn.Parameter(torch.empty(2, width))
             nn.init.normal_(self.token_types, std=0.02)
         self.fusion = _build_fusion(config, self.config.dropout)
-        self.text_pooler = nn.Linear(width, width)
-        self.image_pooler = nn.Linear(width, width)
+        if isinstance(config, JointConfig):
+            self.joint_pooler = nn.Linear(width, width)
+        else:
+            self.text_pooler = nn.Linear(width, width)
+            self.image_pooler = nn.Linear(width, width)
+        self.matching_head = nn.Linear(2 * width if isinstance(config, FusionConfig) else width, 1)
         if isinstance(config, ShallowConfig):
-            self.matching_head = nn.Linear(width, 1)
             return
-        self.matching_head = nn.Linear(2 * width, 1)
         self.word_head = nn.Sequential(
             nn.Linear(width, width), nn.GELU(), nn.LayerNorm(width), nn.Linear(width, self.vocab_size)
         )
@@ -107,7 +115,15 @@ class Essen(nn.Module):
             pixels: (B, 3, H, W), RGB; uint8 in 0..255 or floating point in 0..1. A picture of another size than
                 ``config.image_size`` is scaled to it.
         """
-        pooled, tokens = self.vision(self.vision.normalise(prepare_pixels(pixels, self.config.image_size)))
+        return self.project_images(self.vision(self.see(pixels)))
+
+    def see(self, pixels: Tensor) -> Tensor:
+        """Return pictures as the vision tower takes them; see `encode_images`."""
+        return self.vision.normalise(prepare_pixels(pixels, self.config.image_size))
+
+    def project_images(self, features: TowerFeatures) -> ImageFeatures:
+        """Return the features of pictures of those of the vision tower."""
+        pooled, tokens = features
         tokens = self.image_to_fusion(tokens)
         if self.token_types is not None:
             tokens = tokens + self.token_types[1]
@@ -122,7 +138,11 @@ class Essen(nn.Module):
             ids: (B, L) int64.
             mask: (B, L) bool, True where a token is real.
         """
-        pooled, tokens = self.text(ids, mask)
+        return self.project_texts(self.text(ids, mask), mask)
+
+    def project_texts(self, features: TowerFeatures, mask: Tensor) -> TextFeatures:
+        """Return the features of captions of those of the text tower; `mask` as in `encode_texts`."""
+        pooled, tokens = features
         tokens = self.text_to_fusion(tokens)
         if self.token_types is not None:
             tokens = tokens + self.token_types[0]
@@ -131,7 +151,13 @@ class Essen(nn.Module):
         return TextFeatures(F.normalize(self.text_projection(pooled).float(), dim=-1), tokens, mask)
 
     def fuse(self, images: ImageFeatures, texts: TextFeatures) -> Fused:
-        """Return both token streams of B pairs after the fusion, or as they are where it is shallow or none."""
+        """Return both token streams of B pairs after the fusion, or as they are where it is shallow or none.
+
+        After a joint fusion, the N joint tokens stand in the place of the picture's.
+        """
+        if isinstance(self.fusion, JointFusion):
+            joint = self.fusion(texts.tokens, images.tokens, texts.mask)
+            return Fused(self.fusion.read(texts.tokens, joint), joint)
         if isinstance(self.fusion, CrossFusion | MergedFusion):
             fused: Fused = self.fusion(texts.tokens, images.tokens, texts.mask)
             return fused
@@ -144,14 +170,7 @@ class Essen(nn.Module):
         """
         if self.fusion is None:
             return self.logit_scale.exp() * (images.embedding * texts.embedding).sum(-1)
-        fused = self.fuse(images, texts)
-        pooled_text = torch.tanh(self.text_pooler(masked_mean(fused.text, texts.mask)))
-        pooled_image = torch.tanh(self.image_pooler(fused.image.mean(1)))
-        if isinstance(self.fusion, ShallowFusion):
-            joined = self.fusion(pooled_text, pooled_image)
-        else:
-            joined = torch.cat([pooled_text, pooled_image], dim=-1)
-        return self.matching_head(joined).squeeze(-1).float()
+        return self.matching_head(self._pooled(images, texts)).squeeze(-1).float()
 
     def predict_words(self, images: ImageFeatures, texts: TextFeatures) -> Tensor:
         """Return (B, L, vocabulary) float32 logits of the word piece at every text position of B pairs.
@@ -166,6 +185,18 @@ class Essen(nn.Module):
             )
         logits: Tensor = self.word_head(self.fuse(images, texts).text)
         return logits.float()
+
+    def _pooled(self, images: ImageFeatures, texts: TextFeatures) -> Tensor:
+        """Return what the matching head reads of B pairs: (B, 2h), or (B, h) where the fusion makes one vector."""
+        if isinstance(self.fusion, JointFusion):
+            joint = self.fusion(texts.tokens, images.tokens, texts.mask)
+            return torch.tanh(self.joint_pooler(joint.mean(1)))
+        fused = self.fuse(images, texts)
+        pooled_text = torch.tanh(self.text_pooler(masked_mean(fused.text, texts.mask)))
+        pooled_image = torch.tanh(self.image_pooler(fused.image.mean(1)))
+        if isinstance(self.fusion, ShallowFusion):
+            return self.fusion(pooled_text, pooled_image)
+        return torch.cat([pooled_text, pooled_image], dim=-1)
 
     def _alone(self, tokens: Tensor, mask: Tensor | None) -> Tensor:
         """Return (B, h) float32: the mean of one modality's tokens after the one tower has seen them alone."""
@@ -204,7 +235,11 @@ def build_model(config: ModelConfig, vocab_size: int, seed: int, *, pretrained: 
         return Essen(config, vocab_size, pretrained=pretrained)
 
 
-def _build_fusion(config: FusionConfig | ShallowConfig, dropout: float) -> CrossFusion | MergedFusion | ShallowFusion:
+def _build_fusion(
+    config: FusionConfig | JointConfig | ShallowConfig, dropout: float
+) -> CrossFusion | MergedFusion | JointFusion | ShallowFusion:
     if isinstance(config, ShallowConfig):
         return ShallowFusion(config.width)
+    if isinstance(config, JointConfig):
+        return JointFusion(config, dropout)
     return MergedFusion(config, dropout) if config.kind == "concat" else CrossFusion(config, dropout)

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from essen.config import BackboneConfig, ModelConfig, PretrainedTextConfig, TextConfig
+from essen.config import AnyFusion, BackboneConfig, ModelConfig, PretrainedTextConfig, TextConfig
 from essen.counts import count_model
 from essen.presets import PRESETS
 
@@ -111,13 +111,12 @@ def _median(use: Callable[[], object], rounds: int) -> float:
 
 def _entry(config: ModelConfig, rounds: int) -> Entry:
     parts = count_model(config, _vocab_size(config), PIECES)
-    fusion = config.fusion
     return Entry(
         name=config.name,
         image_size=config.image_size,
         vision=_vision(config),
         text=_text(config.text),
-        fusion=f"{fusion.kind} {fusion.layers}×{fusion.width}" if fusion.kind in ("lxmert", "meter") else fusion.kind,
+        fusion=_fusion(config.fusion),
         parameters=sum(cost.parameters for name, cost in parts.items() if name != "words"),
         words=parts["words"].parameters,
         towers_flops=2 * sum(parts[name].macs for name in ("vision", "text", "projections")),
@@ -139,6 +138,12 @@ def _vision(config: ModelConfig) -> str:
     if vision.kind == "patch":
         return f"patches of {vision.patch}, {vision.layers}×{vision.width}"
     return f"convolutions, {'-'.join(str(width) for width in vision.widths)}"
+
+
+def _fusion(config: AnyFusion) -> str:
+    if config.kind == "joint":
+        return f"joint {config.layers}×{config.width} of {config.latents} tokens"
+    return f"{config.kind} {config.layers}×{config.width}" if config.kind in ("lxmert", "meter") else config.kind
 
 
 def _text(config: TextConfig | PretrainedTextConfig) -> str:

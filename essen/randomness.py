@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 # One number for each use, so that no two draws of a step share their stream.
-AUGMENT, FUSION, MASK, DROPOUT = range(4)
+AUGMENT, FUSION, MASK, DROPOUT, TARGET = range(5)
 
 
 def generator_for(seed: int, step: int, use: int) -> torch.Generator:

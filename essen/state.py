@@ -13,15 +13,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import safetensors
 import safetensors.torch
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from essen.adapt.learning import changing
 from essen.errors import EssenError
 from essen.export import weights_bytes
 from essen.model import Essen
 from essen.objectives.contrastive import SigmoidBias
+from essen.teacher import QueryKeys
 from pipeline import files
 
 KEPT = 2
@@ -37,6 +40,7 @@ class TrainState:
         average: their exponential moving average, or None.
         best: the weights that did best on the held-out set, or None without early stopping.
         bias: of the sigmoid contrast, or None.
+        query_keys: by which towers without attention learn a teacher's, or None.
         optimiser: with one entry for every parameter in the model's order.
         step: finished steps.
         skipped: steps without an update because of a loss or gradient that was no number.
@@ -49,6 +53,7 @@ class TrainState:
         best_score, best_step: of `best`; step 0: not examined yet.
         worse: examinations since then.
         stopped: whether training has ended early.
+        seen: (n,) bool, which rows there were in any batch; None where that is not known, after an old checkpoint.
         sampler: what it has learnt from the answers to its questions, see `essen.sampling.sampler`.
     """
 
@@ -68,12 +73,19 @@ class TrainState:
     best_step: int = 0
     worse: int = 0
     stopped: bool = False
+    seen: Tensor | None = None
     sampler: dict[str, Any] = field(default_factory=dict)
+    query_keys: QueryKeys | None = None
 
     @property
     def skipped_in_row(self) -> int:
         """Steps without an update right before `step`."""
         return len(self.failed)
+
+    @property
+    def beside(self) -> tuple[nn.Module, ...]:
+        """What learns with the model and is no part of it."""
+        return tuple(module for module in (self.bias, self.query_keys) if module is not None)
 
     @property
     def learnt(self) -> Essen:
@@ -104,6 +116,8 @@ def save_checkpoint(state: TrainState, identity: dict[str, Any], folder: Path) -
         identity: what must be equal for a resume to give equal bytes; see `essen.train`.
     """
     header = {"identity": identity, **{name: getattr(state, name) for name in PLAIN}}
+    if state.seen is not None:
+        header["seen"] = _packed(state.seen)
     # One metadata entry: the format does not keep the order of several, and the bytes would differ.
     data = weights_bytes(tensors_of(state), {"state": files.canonical_json(header)})
     path = folder / f"{state.step:08d}-{files.sha256_bytes(data)[:DIGITS]}.safetensors"
@@ -140,8 +154,9 @@ def load_checkpoint(
         _check_identity(header["identity"], identity, path)
         tensors = safetensors.torch.load(data)
         restore(state, tensors)
+        state.seen = None if state.seen is None or "seen" not in header else _unpacked(header["seen"], len(state.seen))
         if state.best is not None and header["best_step"]:
-            state.best.load_state_dict(_part(tensors, "best."))
+            _take_over(state.best, _part(tensors, "best."))
         for name in PLAIN:
             setattr(state, name, header[name])
         return True
@@ -154,6 +169,16 @@ def read_anchor(state: TrainState, folder: Path) -> dict[str, Tensor] | None:
         if _step_of(path) == state.anchor and (data := _sound(path)) is not None:
             return safetensors.torch.load(data)
     return None
+
+
+def _packed(rows: Tensor) -> str:
+    """Return (n,) bool as text, a digit for four rows."""
+    return np.packbits(rows.numpy()).tobytes().hex()
+
+
+def _unpacked(text: str, count: int) -> Tensor:
+    packed = np.frombuffer(bytes.fromhex(text), np.uint8)
+    return torch.from_numpy(np.unpackbits(packed, count=count).astype(np.bool_))
 
 
 def _sound(path: Path) -> bytes | None:
@@ -190,12 +215,19 @@ def _check_identity(then: dict[str, Any], now: dict[str, Any], path: Path) -> No
 
 
 def tensors_of(state: TrainState) -> dict[str, Tensor]:
-    """Return all tensors of a state by name."""
+    """Return all tensors of a state by name, but what stands still: a configuration makes that again."""
     tensors: dict[str, Tensor] = {}
-    named = {"model": state.model, "average": state.average, "best": state.best, "bias": state.bias}
+    named = {
+        "model": state.model,
+        "average": state.average,
+        "best": state.best,
+        "bias": state.bias,
+        "query_keys": state.query_keys,
+    }
     for name, module in named.items():
         if module is not None and (name != "best" or state.best_step):
-            tensors |= {f"{name}.{key}": value for key, value in module.state_dict().items()}
+            kept = changing(module) if isinstance(module, Essen) else module.state_dict()
+            tensors |= {f"{name}.{key}": value for key, value in kept.items()}
     for number, entry in state.optimiser.state_dict()["state"].items():
         tensors |= {f"optimiser.{number}.{name}": value for name, value in entry.items()}
     return tensors
@@ -203,11 +235,13 @@ def tensors_of(state: TrainState) -> dict[str, Tensor]:
 
 def restore(state: TrainState, tensors: dict[str, Tensor]) -> None:
     """Take over what learns, from `tensors_of` a state of the same configuration."""
-    state.model.load_state_dict(_part(tensors, "model."))
+    _take_over(state.model, _part(tensors, "model."))
     if state.average is not None:
-        state.average.load_state_dict(_part(tensors, "average."))
+        _take_over(state.average, _part(tensors, "average."))
     if state.bias is not None:
         state.bias.load_state_dict(_part(tensors, "bias."))
+    if state.query_keys is not None:
+        state.query_keys.load_state_dict(_part(tensors, "query_keys."))
     parameters = [parameter for group in state.optimiser.param_groups for parameter in group["params"]]
     entries: dict[int, dict[str, Tensor]] = {}
     for name, value in _part(tensors, "optimiser.").items():
@@ -218,6 +252,10 @@ def restore(state: TrainState, tensors: dict[str, Tensor]) -> None:
         entries.setdefault(int(number), {})[key] = laid_out
     groups = state.optimiser.state_dict()["param_groups"]
     state.optimiser.load_state_dict({"state": entries, "param_groups": groups})
+
+
+def _take_over(model: Essen, tensors: dict[str, Tensor]) -> None:
+    model.load_state_dict({**model.state_dict(), **tensors})
 
 
 def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 import torch
 from torch import nn
 
+from essen.adapt.learning import changing, mean_gate
 from essen.batches import TrainingData, answer, expect, make_batch
 from essen.config import TrainConfig
 from essen.distributed import Ranks
@@ -18,7 +19,7 @@ from essen.metrics import EventFiles, MetricsFile
 from essen.model import Essen
 from essen.objectives.cached import backward
 from essen.objectives.combine import Learner
-from essen.objectives.contrastive import SigmoidBias
+from essen.objectives.distillation import Distiller
 from essen.rows import Passes, drops_out
 from essen.sampling.sampler import Logits, Question, Rows, next_batch
 from essen.schedule import learning_rate
@@ -37,6 +38,7 @@ class Training:
         initial: returns the state before the first step.
         bf16: whether towers and fusion compute in bfloat16.
         compiled: whether they are compiled.
+        distiller: who teaches the model, or None.
         folder: of the checkpoints.
         metrics, events: the log, of rank 0 alone.
         examination: of early stopping, or None.
@@ -50,6 +52,7 @@ class Training:
     config: TrainConfig
     bf16: bool
     compiled: bool
+    distiller: Distiller | None
     ranks: Ranks
     folder: Path
     metrics: MetricsFile | None
@@ -73,12 +76,14 @@ def advance(training: Training) -> None:
     state, data, config = training.state, training.data, training.config
     started, waited = time.monotonic(), data.pictures.waited
     rows = _next_rows(training)
+    if state.seen is not None:
+        state.seen[torch.from_numpy(rows)] = True
     batch = make_batch(data, config, rows, state.step, training.ranks)
     if state.step + 1 < config.steps:
         expect(data, state.step + 1, training.ranks)
     # A batch that is no number would stay in the norms' running statistics for good.
     buffers = [buffer.clone() for buffer in state.model.buffers()]
-    learner = Learner(state.model, data.tokenizer, state.bias)
+    learner = Learner(state.model, data.tokenizer, state.bias, training.distiller)
     losses = backward(learner, batch, config.objectives, _passes(training))
     rate = learning_rate(config, state.step)
     if _update(state, config, rate, training.ranks):
@@ -93,6 +98,8 @@ def advance(training: Training) -> None:
     values = {**losses, "learning_rate": rate, "temperature": math.exp(-state.model.logit_scale.item())}
     if state.bias is not None:
         values["bias"] = state.bias.value.item()
+    if (gate := mean_gate(state.model)) is not None:
+        values["gate"] = gate
     seconds = time.monotonic() - started
     speed = {"samples_per_second": config.batch_size / seconds, "waited": (data.pictures.waited - waited) / seconds}
     _log(training, values, speed)
@@ -116,9 +123,10 @@ def examine(training: Training) -> None:
         training.events.write(state.step, values)
 
 
-def build_optimiser(model: nn.Module, config: TrainConfig, bias: SigmoidBias | None = None) -> torch.optim.AdamW:
-    """Return AdamW with weight decay on what has two dimensions or more, and none on biases, norms and temperature."""
-    parameters = [*model.parameters(), *(bias.parameters() if bias else ())]
+def build_optimiser(model: nn.Module, config: TrainConfig, *beside: nn.Module) -> torch.optim.AdamW:
+    """Return AdamW of what learns; weight decay on what has two dimensions or more, none on norms and temperature."""
+    everything = [parameter for module in (model, *beside) for parameter in module.parameters()]
+    parameters = [parameter for parameter in everything if parameter.requires_grad]
     groups = [
         {"params": [p for p in parameters if p.ndim > 1], "weight_decay": config.weight_decay},
         {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
@@ -179,7 +187,7 @@ def _cost(training: Training) -> dict[str, int]:
 def _update(state: TrainState, config: TrainConfig, rate: float, ranks: Ranks) -> bool:
     """Apply the gradients; return False, with nothing changed, where they are no numbers."""
     # In the model's order, so that the norm is summed as it always was.
-    parameters = [*state.model.parameters(), *(state.bias.parameters() if state.bias else ())]
+    parameters = [parameter for module in (state.model, *state.beside) for parameter in module.parameters()]
     ranks.add_up_gradients(parameters)
     norm = nn.utils.clip_grad_norm_(parameters, config.clip)
     if norm.isfinite():
@@ -198,7 +206,7 @@ def _update(state: TrainState, config: TrainConfig, rate: float, ranks: Ranks) -
 @torch.no_grad()
 def _follow(average: Essen, model: Essen, decay: float) -> None:
     """Move the average towards the model; counters, which are whole numbers, are taken over."""
-    for mean, value in zip(average.state_dict().values(), model.state_dict().values(), strict=True):
+    for mean, value in zip(changing(average).values(), changing(model).values(), strict=True):
         if mean.is_floating_point():
             mean.lerp_(value, 1 - decay)
         else:

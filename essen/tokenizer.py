@@ -106,6 +106,8 @@ def make_tokenizer(config: TextConfig | PretrainedTextConfig, captions: Iterable
         EssenError: the weights come without one, or cannot be had.
     """
     if isinstance(config, TextConfig):
+        if config.weights:
+            return load_tokenizer(find_weights(config.weights) / "tokenizer.json")
         return train_tokenizer(captions, config.vocab_size)
     if not config.weights:
         return train_tokenizer(captions, config.architecture.get("vocab_size", TextConfig().vocab_size))

@@ -1,26 +1,28 @@
 """Training: staged shards in, a model's folder out; killed anywhere, it goes on and ends in the same bytes."""
 
 import contextlib
-import copy
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
-from essen.batches import TrainingData, open_training_data
+from essen.adapt.learning import copy_model, count_learning, still
+from essen.batches import TrainingData, keep, open_training_data
 from essen.compiling import compile_model
 from essen.config import ModelConfig, TrainConfig
 from essen.distributed import Ranks, joined
 from essen.errors import EssenError, StopRequested
-from essen.export import save_model
+from essen.export import save_model, weights_bytes
 from essen.metrics import EventFiles, MetricsFile
 from essen.model import build_model
 from essen.objectives.contrastive import SigmoidBias
 from essen.state import TrainState, load_checkpoint, save_checkpoint
 from essen.step import Report, Training, advance, build_optimiser, examine
 from essen.stopping import Examination, is_due
+from essen.teacher import Teacher, build_distiller, build_query_keys, read_teacher
 from essen.threads import threads
 from pipeline import files
 
@@ -36,6 +38,7 @@ def train(
     should_stop: Callable[[], bool] = lambda: False,
     report: Report = lambda _step, _values: None,
     events: Path | None = None,
+    examined: Path | None = None,
 ) -> Counts:
     """Train a model on all stages and write it to ``out/models/<name>``.
 
@@ -51,15 +54,17 @@ def train(
         report: called after every step with the number of finished steps and with losses, learning rate, samples a
             second and the share of the step in which pictures were `waited` for.
         events: folder of the event files, where the configuration asks for them; by default beside the checkpoints.
+        examined: stages whose held-out set early stopping looks at, where it is not that of `stages`.
 
     Returns:
-        Counts: steps, samples that may be trained on, pairs seen, skipped steps, parameters, precision, threads; and
-        where there were any: roll-backs, the best step of early stopping, `scored` pairs that were looked at for the
-        sampler alone, processes.
+        Counts: steps, samples that may be trained on, pairs seen and how many of them are different (`unique`), skipped
+        steps, parameters, precision, threads; and where there were any: roll-backs, the best step of early stopping,
+        `scored` pairs that were looked at for the sampler alone, processes.
 
     Raises:
         DataError, StagesError: the stages are missing, damaged, empty, or lack what sampler or early stopping need.
-        EssenError: the checkpoints in `out` are of another training, or the reference model is missing.
+        EssenError: the checkpoints in `out` are of another training, or the reference model or teacher is missing or
+            unfit.
         DivergedError: the loss was no number for more than ``max_skipped`` steps in a row, also after a roll-back.
         StopRequested: `should_stop` said so; a checkpoint has been written.
     """
@@ -75,6 +80,7 @@ def train(
                 should_stop=should_stop,
                 report=report,
                 events=events or out / "training" / "tensorboard",
+                examined=examined,
             )
 
 
@@ -104,20 +110,27 @@ def _train(
     should_stop: Callable[[], bool] = lambda: False,
     report: Report = lambda _step, _values: None,
     events: Path | None = None,
+    examined: Path | None = None,
 ) -> Counts:
+    _check_together(model_config, config)
     bf16 = uses_bf16(config.precision)
     data = open_training_data(model_config, config, stages, bf16=bf16)
+    teacher = read_teacher(config.teacher, data, model_config.text.max_length)
     with contextlib.closing(data.pictures), contextlib.ExitStack() as stack:
 
         def initial() -> TrainState:
-            return _initial_state(model_config, config, data.tokenizer.vocab_size)
+            return _initial_state(model_config, config, data.tokenizer.vocab_size, teacher)
 
         state = initial()
+        state.seen = torch.zeros(len(data.pairs), dtype=torch.bool)
         compiled = config.compile and compile_model(state.model, warn=warnings.warn)
-        identity = _identity(model_config, config, data, bf16=bf16, compiled=compiled, ranks=ranks)
+        standing = still(state.model)
+        identity = _identity(model_config, config, data, teacher, standing, bf16=bf16, compiled=compiled, ranks=ranks)
         own = out / "training"
         if load_checkpoint(state, identity, own, warn=warnings.warn):
             data.sampler.load_state_dict(state.sampler)
+        if config.cache.towers != "none":
+            data = _with_kept_tokens(data, state, config, bf16=bf16, ranks=ranks, should_stop=should_stop)
         metrics, shown = None, None
         if ranks.writes:
             metrics = stack.enter_context(contextlib.closing(MetricsFile(own / "metrics.jsonl", state.metrics_bytes)))
@@ -131,11 +144,14 @@ def _train(
             config=config,
             bf16=bf16,
             compiled=compiled,
+            distiller=build_distiller(config, state.model, teacher, state.query_keys),
             ranks=ranks,
             folder=own,
             metrics=metrics,
             events=shown,
-            examination=Examination(stages, stopping.split, state.model, data.tokenizer) if stopping.patience else None,
+            examination=Examination(examined or stages, stopping.split, state.model, data.tokenizer)
+            if stopping.patience
+            else None,
             report=report,
             list_at=out / "diverged.json",
         )
@@ -174,7 +190,8 @@ def _save(training: Training, identity: dict[str, Any]) -> None:
 
 def _write_model(training: Training, config: ModelConfig, out: Path) -> None:
     folder = out / "models" / config.name
-    save_model(training.state.best or training.state.learnt, training.data.tokenizer, config, folder)
+    best = training.state.best if training.config.stopping.keep == "best" else None
+    save_model(best or training.state.learnt, training.data.tokenizer, config, folder)
     files.write_bytes(folder / "metrics.jsonl", (training.folder / "metrics.jsonl").read_bytes())
 
 
@@ -184,11 +201,12 @@ def _counts(training: Training, identity: dict[str, Any]) -> Counts:
         "steps": state.step,
         "samples": training.data.trained,
         "seen": state.step * config.batch_size,
+        **({} if state.seen is None else {"unique": int(state.seen.sum())}),
         "skipped": state.skipped,
         **({"rollbacks": state.rollbacks} if state.rollbacks else {}),
         **({"best_step": state.best_step} if state.best_step else {}),
         **({"scored": state.scored} if state.scored else {}),
-        "parameters": sum(parameter.numel() for parameter in state.model.parameters()),
+        **count_learning(state.model),
         "precision": identity["precision"],
         "threads": identity["threads"],
         **({"processes": training.ranks.world} if training.ranks.world > 1 else {}),
@@ -203,13 +221,47 @@ def uses_bf16(precision: str) -> bool:
     return precision == "bf16"
 
 
+def _with_kept_tokens(
+    data: TrainingData,
+    state: TrainState,
+    config: TrainConfig,
+    *,
+    bf16: bool,
+    ranks: Ranks,
+    should_stop: Callable[[], bool],
+) -> TrainingData:
+    """Return the data with the tokens of the towers that stand still; a request to stop is heard in between."""
+
+    def pause() -> None:
+        if ranks.world == 1 and should_stop():  # several processes stop together, before a step
+            raise StopRequested(f"stopped after step {state.step}; the same command goes on from there")
+
+    return keep(data, state.model, config.cache, bf16=bf16, between=pause)
+
+
+def _check_together(model_config: ModelConfig, config: TrainConfig) -> None:
+    try:
+        model_config.check_cache(config.cache)
+    except ValueError as error:
+        raise EssenError(str(error)) from None
+
+
 def _identity(
-    model_config: ModelConfig, config: TrainConfig, data: TrainingData, *, bf16: bool, compiled: bool, ranks: Ranks
+    model_config: ModelConfig,
+    config: TrainConfig,
+    data: TrainingData,
+    teacher: Teacher | None,
+    standing: dict[str, Tensor],
+    *,
+    bf16: bool,
+    compiled: bool,
+    ranks: Ranks,
 ) -> dict[str, Any]:
     """Return what must be equal for a resume to give equal bytes."""
     named_below_or_without_effect: dict[str, Any] = {
         **dict.fromkeys(("threads", "precision", "image_memory", "compile", "deterministic", "tensorboard"), True),
         "sampling": {"learnability": {"reference"}},
+        "distillation": {"teacher"},
     }
     content = [
         model_config.model_dump(mode="json"),
@@ -219,6 +271,8 @@ def _identity(
         "configuration": files.digest(content)[:16],
         "stages": data.digest[:16],
         **({"reference": data.reference_sha256[:16]} if data.reference_sha256 else {}),
+        **({"teacher": teacher.weights_sha256[:16]} if teacher else {}),
+        **({"still": files.sha256_bytes(weights_bytes(standing, {}))[:16]} if standing else {}),
         "torch": str(torch.__version__),
         "threads": torch.get_num_threads(),
         "precision": "bf16" if bf16 else "fp32",
@@ -227,15 +281,20 @@ def _identity(
     }
 
 
-def _initial_state(model_config: ModelConfig, config: TrainConfig, vocab_size: int) -> TrainState:
+def _initial_state(
+    model_config: ModelConfig, config: TrainConfig, vocab_size: int, teacher: Teacher | None
+) -> TrainState:
     model = build_model(model_config, vocab_size, config.seed).to(memory_format=torch.channels_last)
     bias = SigmoidBias() if config.objectives.contrast == "sigmoid" else None
+    query_keys = build_query_keys(config, model, teacher)
+    beside = [module for module in (bias, query_keys) if module is not None]
     return TrainState(
-        average=copy.deepcopy(model).eval() if config.ema_decay else None,
-        best=copy.deepcopy(model).eval() if config.stopping.patience else None,
+        average=copy_model(model).eval() if config.ema_decay else None,
+        best=copy_model(model).eval() if config.stopping.patience else None,
         model=model.train(),
         bias=bias,
-        optimiser=build_optimiser(model, config, bias),
+        query_keys=query_keys,
+        optimiser=build_optimiser(model, config, *beside),
     )
 
 

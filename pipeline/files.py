@@ -90,6 +90,15 @@ def files_below(path: Path) -> list[Path]:
     return [file for entry in sorted(path.iterdir()) for file in files_below(entry)]
 
 
+def link(source: Path, target: Path) -> None:
+    """Give a file a second name, or copy it where the disk cannot; creates the directory where needed."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        target.hardlink_to(source)
+    except OSError:
+        shutil.copyfile(source, target)
+
+
 def remove(path: Path) -> None:
     """Remove a file or a directory tree, or do nothing where there is none."""
     if path.is_dir() and not path.is_symlink():

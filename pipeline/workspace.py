@@ -145,6 +145,31 @@ class Workspace:
             assert record is not None
             return Outcome(record=record, ran=False)
 
+    def adopt(self, step: Step, other: "Workspace") -> bool:
+        """Take over a step that another run has done with the same key, and tell whether the step is done now.
+
+        The files are linked where the disk allows it: no run changes a published file, it only replaces whole ones.
+
+        Raises:
+            DataError: the other run's files are not what its record says.
+        """
+        if self.is_done(step):
+            return True
+        record = other.record(step.name)
+        if record is None or record["key"] != self.key(step):
+            return False
+        if not all((other.root / name).is_file() for name in record["outputs"]):
+            return False
+        with disk_faults_named(self.root):
+            self._remove_scratch(step)
+            scratch = self._scratch(step, record["key"])
+            for name in record["outputs"]:
+                files.link(other.root / name, scratch / name)
+            if self._hash_outputs(step, scratch) != record["outputs"]:
+                raise DataError(f"{other.root}: step {step.name} is damaged; verify that run, or remove it")
+            self._put(step, scratch, record)
+        return True
+
     def _do(self, step: Step) -> dict[str, Any]:
         key = self.key(step)
         scratch = self._scratch(step, key)
@@ -152,9 +177,6 @@ class Workspace:
         counts = step.function(scratch)
         check_funnel(step.name, counts)
         outputs = self._hash_outputs(step, scratch)
-        self._forget(step)
-        for output in step.outputs:
-            self._publish(scratch / output, self.root / output)
         record = {
             "step": step.name,
             "key": key,
@@ -166,9 +188,16 @@ class Workspace:
             "seconds": round(time.monotonic() - started, 3),
             "finished": time.time(),
         }
+        self._put(step, scratch, record)
+        return record
+
+    def _put(self, step: Step, scratch: Path, record: dict[str, Any]) -> None:
+        """Publish a step's finished outputs, then its record."""
+        self._forget(step)
+        for output in step.outputs:
+            self._publish(scratch / output, self.root / output)
         files.write_json(self.record_path(step.name), record)
         self._remove_scratch(step)
-        return record
 
     def _scratch(self, step: Step, key: str) -> Path:
         """Return the step's scratch directory: an earlier attempt's where it can go on, otherwise an empty one."""

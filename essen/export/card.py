@@ -6,6 +6,7 @@ from typing import Any
 
 import yaml
 
+from essen.adapt.learning import count_learning
 from essen.config import BackboneConfig, ModelConfig, PretrainedTextConfig
 from essen.export.onnx_files import OPSET
 from essen.model import Essen
@@ -91,15 +92,29 @@ def _model_lines(model: Essen, record: dict[str, Any]) -> list[str]:
         "fusion": numbers.pop("fusion", 0),
         "head of masked words (training alone)": numbers.pop("word_head", 0),
     }
+    if "shared" in numbers:
+        parts["shared by both towers"] = numbers.pop("shared")
     parts["projections and heads"] = sum(numbers.values())
     rows = [[name, f"{number:,}"] for name, number in parts.items()]
     return [
         f"Pictures of {config.image_size}×{config.image_size} pixels, captions of at most {config.text.max_length} of "
         f"{model.vocab_size:,} word pieces, a joint space of {config.embedding_size}. Vision: {_vision(config)}. "
-        f"Text: {_text(config)}. Fusion: {config.fusion.kind}. Weights: sha256 `{record['weights_sha256']}`.",
+        f"Text: {_text(config)}. Fusion: {config.fusion.kind}. Weights: sha256 `{record['weights_sha256']}`."
+        f"{_adapted(model)}",
         "",
         *_table(["part", "parameters"], [*rows, ["**all**", f"**{sum(parts.values()):,}**"]]),
     ]
+
+
+def _adapted(model: Essen) -> str:
+    """Return a sentence on what of the model was trained; empty where that is all of it."""
+    counts = count_learning(model)
+    if "trainable" not in counts:
+        return ""
+    return (
+        f" Trained: {counts['trainable']:,} parameters, {counts['trainable_in_towers']:,} of them in the towers "
+        f"(adaptation: {model.config.adapt.kind}); the rest are as they were at the start."
+    )
 
 
 def _vision(config: ModelConfig) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 
 from essen.data import Pairs
 from essen.errors import StagesError
-from essen.sampling.sampler import HELD_OUT, Floats, Rows
+from essen.sampling.sampler import HELD_OUT, SUBSET, Floats, Rows
 from pipeline import files
 from pipeline.shards.read import Stages
 from pipeline.tables import read_columns
@@ -85,24 +85,40 @@ def read_ontology(stages: Stages) -> dict[str, Any]:
     return content
 
 
-def hold_out(columns: Columns, share: float, seed: int, by: Literal["corpus", "stage"] = "corpus") -> tuple[Rows, Rows]:
-    """Divide the rows into those to train on and those that are never trained on; the two share no picture.
+def hold_out(
+    columns: Columns, share: float, seed: int, by: Literal["corpus", "stage"] = "corpus", among: Rows | None = None
+) -> tuple[Rows, Rows]:
+    """Divide rows into those to train on and those that are never trained on; the two share no picture.
 
-    Of each source the same share of its pictures is held out, rounded up, but never all. The evaluation sets stay out
-    of this: the ontology names training rows only, and what steers a training must not be what judges it.
+    All rows are divided, or those `among` them. Of each source the same share of its pictures is held out, rounded up,
+    but never all. The evaluation sets stay out of this: the ontology names training rows only, and what steers a
+    training must not be what judges it.
     """
-    every = np.arange(len(columns.uids), dtype=np.int64)
+    every = np.arange(len(columns.uids), dtype=np.int64) if among is None else among
     if share == 0:
         return every, every[:0]
-    pictures, first = np.unique(columns.images, return_index=True)
-    source = (columns.corpora if by == "corpus" else columns.stage_names)[first].astype(str)
+    pictures, first = np.unique(columns.images[every], return_index=True)
+    source = (columns.corpora if by == "corpus" else columns.stage_names)[every[first]].astype(str)
     held = []
     for number, name in enumerate(np.unique(source)):
         own = pictures[source == name]
         count = min(int(np.ceil(share * len(own))), len(own) - 1)
         held.append(np.random.default_rng([seed, HELD_OUT, number]).choice(own, count, replace=False))
-    out = np.isin(columns.images, np.concatenate(held))
+    out = np.isin(columns.images[every], np.concatenate(held))
     return every[~out], every[out]
+
+
+def draw_pairs(columns: Columns, number: int, seed: int) -> Rows:
+    """Return the rows of a random part of the pictures, sorted: as many as hold at most `number` pairs, two at least.
+
+    Pictures are taken one after the other with all their captions, so a smaller part lies within a larger one.
+    """
+    pictures, picture_of, pairs = np.unique(columns.images, return_inverse=True, return_counts=True)
+    order = np.random.default_rng([seed, SUBSET]).permutation(len(pictures))
+    taken = int(np.searchsorted(pairs[order].cumsum(), number, side="right"))
+    chosen = np.zeros(len(pictures), dtype=np.bool_)
+    chosen[order[: max(taken, 2)]] = True
+    return np.flatnonzero(chosen[picture_of])
 
 
 def _control(stages: Stages, name: str, uids: list[str]) -> tuple[Rows, Rows]:

@@ -21,7 +21,7 @@ Floats = NDArray[np.float64]
 Logits = NDArray[np.float32]
 
 # One number for each use of random numbers, so that no two draws of a step share their stream.
-REPLAY, PACED, MIXTURE, NODE, MEMBERS, SHUFFLED, SOURCES, JOINT, HELD_OUT, EXAMINED = range(1001, 1011)
+REPLAY, PACED, MIXTURE, NODE, MEMBERS, SHUFFLED, SOURCES, JOINT, HELD_OUT, EXAMINED, SUBSET = range(1001, 1012)
 
 
 class Question(NamedTuple):

@@ -5,6 +5,7 @@ from pathlib import Path
 from essen.config import (
     BackboneConfig,
     FusionConfig,
+    JointConfig,
     ModelConfig,
     NoFusionConfig,
     PatchConfig,
@@ -62,6 +63,9 @@ KINDS = {
         vision=patches(0, "mean"),
         text=OWN_TEXT.model_copy(update={"layers": 0}),
         fusion=FusionConfig(kind="concat", width=16, heads=2),
+    ),
+    "joint": config(
+        vision=patches(1, "mean"), fusion=JointConfig(kind="joint", latents=4, width=16, layers=2, heads=2)
     ),
     "pretrained": config(
         vision=BackboneConfig(kind="timm", backbone="test_efficientnet"),

@@ -32,6 +32,8 @@ CONFIGURATIONS: dict[str, Any] = {
     "one tower": ONE_TOWER,
     "meter": {"fusion": {"kind": "meter", "width": 64, "layers": 2, "norm": "post"}},
     "concat": {"fusion": {"kind": "concat", "width": 64, "layers": 2}},
+    "joint": {"fusion": {"kind": "joint", "latents": 6, "width": 64, "layers": 2}},
+    "joint, token learner": {"fusion": {"kind": "joint", "latents": 6, "width": 64, "reducer": "token_learner"}},
     "mlp": {"fusion": {"kind": "mlp", "width": 64}},
     "none": {"fusion": {"kind": "none"}},
     "patches": {"vision": {"kind": "patch", "pool": "class", "width": 64, "layers": 2}},
@@ -40,6 +42,10 @@ CONFIGURATIONS: dict[str, Any] = {
     "bag of words": {"text": {"layers": 0}},
     "timm": {"vision": {"kind": "timm", "backbone": "mobilenetv3_small_050"}},
     "electra": {"text": {"kind": "transformers", "architecture": TINY_ELECTRA}},
+    "adapters": {"adapt": {"kind": "adapters"}, "vision": {"layers": 1, "widths": [16, 32], "blocks": [1, 2]}},
+    "shared adapters": {"adapt": {"kind": "shared"}, "text": {"kind": "transformers", "architecture": TINY_ELECTRA}},
+    "deep": {"adapt": {"kind": "deep"}, "vision": {"kind": "patch", "width": 64, "layers": 1}},
+    "lora": {"adapt": {"kind": "lora"}, "vision": {"kind": "timm", "backbone": "mobilenetv3_small_050"}},
 }
 
 

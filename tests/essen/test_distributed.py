@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_train import SCRIPT, checkpoints, outcome
+from trainings import SCRIPT, checkpoints, outcome
 
 from essen.config import ModelConfig, TrainConfig
 from essen.data import rank_rows
@@ -70,6 +70,18 @@ def test_two_processes_train_as_one_does(
     for ours, theirs in zip(one, two, strict=True):
         assert theirs == pytest.approx(ours, abs=EXACT)
     assert [name[:8] for name in checkpoints(tmp_path / "two")] == ["00000004", "00000006"]
+
+
+@pytest.mark.slow
+def test_two_processes_read_kept_tokens_as_one_does(
+    small_stages: Path, tiny_model: ModelConfig, training: TrainConfig, tmp_path: Path
+) -> None:
+    model = ModelConfig.model_validate({**tiny_model.model_dump(), "adapt": {"kind": "projections"}})
+    cached = TrainConfig.model_validate({**training.model_dump(), "augment": "none", "cache": {"towers": "both"}})
+    train(model, cached, small_stages, tmp_path / "one")
+    train_in_two(model, cached, small_stages, tmp_path / "two")
+    for ours, theirs in zip(losses(tmp_path / "one"), losses(tmp_path / "two"), strict=True):
+        assert theirs == pytest.approx(ours, abs=EXACT)
 
 
 KILLED = """

@@ -18,7 +18,7 @@ from essen.evaluate.evaluate import evaluate
 from essen.export import load_model
 from essen.export.export import export_model
 from essen.export.latency import form_lines, measure_forms
-from essen.export.onnx_files import quantise
+from essen.export.onnx_files import quantise, write_onnx
 from essen.export.onnx_model import OnnxModel
 from pipeline import files
 
@@ -65,6 +65,21 @@ def test_the_files_give_the_models_numbers_for_any_batch_and_length(exported: tu
             torch.testing.assert_close(two[0].embedding, one[0].embedding, atol=1e-6, rtol=0)
             torch.testing.assert_close(two[1].embedding, one[1].embedding, atol=1e-6, rtol=0)
             torch.testing.assert_close(found.match(*two), model.match(*one), atol=1e-5, rtol=0)
+
+
+@torch.inference_mode()
+@pytest.mark.slow
+def test_a_joint_fusion_gives_the_models_numbers(tmp_path: Path) -> None:
+    save_kind("joint", tmp_path / "model")
+    model, tokenizer = load_model(tmp_path / "model")
+    paths = write_onnx(model, tmp_path / "onnx")
+    assert [path.stem for path in paths] == ["image", "text", "fusion"]
+    found = OnnxModel(tmp_path / "onnx", model.config, 0.0, threads=1)
+    for batch in (1, 3):
+        pixels = torch.randint(0, 256, (batch, 3, 32, 32), dtype=torch.uint8)
+        ids, mask = tokenizer.encode(["red", "red dog and a blue cat", "cat"][:batch], 8)
+        pair = model.encode_images(pixels), model.encode_texts(ids, mask)
+        torch.testing.assert_close(found.match(*pair), model.match(*pair), atol=1e-5, rtol=0)
 
 
 @pytest.mark.slow

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from test_train import Killed, killer, outcome
+from trainings import Killed, killer, outcome
 
 from essen.config import AugmentConfig, ModelConfig, ObjectiveConfig, PatchConfig, TrainConfig
 from essen.data import Pictures, read_pairs

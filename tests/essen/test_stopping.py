@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from test_train import Killed, checkpoints, killer, outcome, poison
+from trainings import Killed, checkpoints, killer, outcome, poison
 
 from essen.config import ModelConfig, StoppingConfig, TrainConfig
 from essen.errors import DivergedError, StagesError

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from trainings import SCRIPT, Killed, checkpoints, killer, outcome, poison
 
 from essen.config import (
     AugmentConfig,
@@ -27,31 +28,11 @@ from essen.config import (
 )
 from essen.errors import DivergedError, EssenError, StopRequested
 from essen.export import load_model
-from essen.model import Essen, build_model
+from essen.model import build_model
 from essen.schedule import learning_rate
 from essen.step import build_optimiser
 from essen.train import train
 from pipeline.errors import DataError
-
-FILES = ("config.json", "metrics.jsonl", "model.safetensors", "tokenizer.json")
-
-
-def outcome(out: Path, name: str = "tiny") -> dict[str, bytes]:
-    folder = out / "models" / name
-    assert sorted(path.name for path in folder.iterdir()) == sorted(FILES)
-    return {name: (folder / name).read_bytes() for name in FILES}
-
-
-class Killed(Exception):
-    """Ends a training between two steps without any chance to tidy up."""
-
-
-def killer(step: int) -> Callable[[int, dict[str, float]], None]:
-    def report(done: int, values: dict[str, float]) -> None:
-        if done == step:
-            raise Killed
-
-    return report
 
 
 @pytest.fixture(scope="module")
@@ -126,16 +107,6 @@ def test_a_model_that_was_published_before_the_kill_is_written_again(
     assert outcome(tmp_path) == outcome(straight)
 
 
-SCRIPT = """
-import sys
-from pathlib import Path
-from essen.config import ModelConfig, TrainConfig
-from essen.train import train
-model, training, stages, out = sys.argv[1:]
-train(ModelConfig.model_validate_json(model), TrainConfig.model_validate_json(training), Path(stages), Path(out))
-"""
-
-
 def test_sigkill_at_any_moment_twice_in_a_row(
     straight: Path, small_stages: Path, tiny_model: ModelConfig, tiny_training: TrainConfig, tmp_path: Path
 ) -> None:
@@ -153,10 +124,6 @@ def test_sigkill_at_any_moment_twice_in_a_row(
         newest = max(checkpoints(tmp_path), default="")
     subprocess.run(command, check=True)
     assert outcome(tmp_path) == outcome(straight)
-
-
-def checkpoints(out: Path) -> list[str]:
-    return sorted(path.name for path in (out / "training").glob("*.safetensors"))
 
 
 def test_the_newest_two_checkpoints_are_kept(straight: Path) -> None:
@@ -231,16 +198,6 @@ def test_asked_to_stop_it_saves_and_goes_on_later(
     assert checkpoints(tmp_path)[-1].startswith("00000008")
     train(tiny_model, tiny_training, small_stages, tmp_path)
     assert outcome(tmp_path) == outcome(straight)
-
-
-def poison(monkeypatch: pytest.MonkeyPatch, bad_steps: range) -> None:
-    """Let the real picture tower see a picture that is no number, at some calls."""
-    encode, calls = Essen.encode_images, iter(range(10**6))
-
-    def encode_images(model: Essen, pixels: torch.Tensor):  # type: ignore[no-untyped-def]
-        return encode(model, pixels * float("nan") if next(calls) in bad_steps else pixels)
-
-    monkeypatch.setattr(Essen, "encode_images", encode_images)
 
 
 def test_a_loss_that_is_no_number_is_skipped_and_leaves_no_trace(

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_train import SCRIPT, Killed, checkpoints, killer, outcome
 from toy_learner import add_control, add_tree
+from trainings import SCRIPT, Killed, checkpoints, killer, outcome
 
 from essen.batches import open_training_data
 from essen.config import ModelConfig, SamplingConfig, TrainConfig

@@ -53,6 +53,28 @@ def test_old_outputs_leave_nothing_behind(tmp_path: Path) -> None:
     assert [path.name for path in files.files_below(tmp_path / "a")] == ["new.txt"]
 
 
+def test_a_step_of_another_run_is_taken_over_where_all_that_decides_it_is_equal(tmp_path: Path) -> None:
+    here, there = Workspace(tmp_path / "here"), Workspace(tmp_path / "there")
+    for step in (first(), second()):
+        there.run(step)
+    assert not here.adopt(first(threshold=2), there)
+    assert here.adopt(first(), there) and here.adopt(second(), there)
+    assert [here.run(step).ran for step in (first(), second())] == [False, False]
+    assert verify_run(here.root) == [] and not any((here.root / ".part").iterdir())
+    # What one of them does afterwards is its own affair.
+    there.run(first("other", threshold=2))
+    assert (here.root / "a/one.txt").read_text() == "one"
+
+
+def test_a_damaged_step_of_another_run_is_not_taken_over(tmp_path: Path) -> None:
+    here, there = Workspace(tmp_path / "here"), Workspace(tmp_path / "there")
+    there.run(first())
+    (there.root / "a/one.txt").write_text("One")
+    with pytest.raises(DataError, match="there: step first is damaged"):
+        here.adopt(first(), there)
+    assert here.record("first") is None and here.run(first()).ran
+
+
 @pytest.mark.parametrize("damage", ["missing", "shorter"])
 def test_a_lost_output_is_made_again(tmp_path: Path, damage: str) -> None:
     workspace = Workspace(tmp_path)

@@ -1,6 +1,7 @@
 """What is read from a stages directory beside the sets, in the form in which `pipeline.shards.extras` writes it."""
 
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from essen.config import SamplingConfig
 from essen.data import read_pairs
 from essen.errors import StagesError
 from essen.sampling.build import build_sampler
-from essen.sampling.orders import hold_out, read_columns_of, read_ontology
+from essen.sampling.orders import draw_pairs, hold_out, read_columns_of, read_ontology
 from pipeline.shards.read import open_stages
 
 
@@ -101,3 +102,20 @@ def test_the_held_out_share_is_of_pictures_and_of_every_corpus(stages: Path) -> 
     assert not set(columns.images[rows]) & set(columns.images[held_out])
     assert [len(part) for part in hold_out(columns, 0.0, seed=1)] == [24, 0]
     assert held_out.tolist() != hold_out(columns, 0.2, seed=2)[1].tolist()
+
+
+def test_a_part_of_the_pairs_holds_whole_pictures_and_lies_within_a_larger_part(stages: Path) -> None:
+    opened = open_stages(stages)
+    columns = read_columns_of(opened, read_pairs(opened.stages))
+    every = len(columns.uids)
+    parts = [draw_pairs(columns, number, seed=3) for number in range(2, every + 2)]
+    for smaller, larger in pairwise(parts):
+        assert set(smaller) <= set(larger)
+    for number, part in enumerate(parts, start=2):
+        own, others = set(columns.images[part]), set(np.delete(columns.images, part))
+        assert not own & others, "a picture is in or out with all its captions"
+        assert len(part) <= number or len(own) == 2
+    assert len(parts[-1]) == every
+    assert any(not np.array_equal(draw_pairs(columns, every // 2, seed), parts[every // 2 - 2]) for seed in range(4))
+    rows, held = hold_out(columns, 0.2, seed=3, among=parts[every // 2 - 2])
+    assert sorted([*rows, *held]) == parts[every // 2 - 2].tolist() and len(held)
