@@ -8,6 +8,7 @@ from torch import Tensor
 from essen.config import ObjectiveConfig
 from essen.model import Essen, ImageFeatures, TextFeatures
 from essen.objectives.attention import CrossHeads
+from essen.objectives.by_length import encode_by_length
 from essen.objectives.contrastive import SigmoidBias, contrastive_loss, image_contrast_loss, same_pairs, sigmoid_loss
 from essen.objectives.distillation import Distiller, Lesson, Term, View, distillation_terms, look, watch
 from essen.objectives.masked import mask_words, masked_word_loss
@@ -46,11 +47,11 @@ class Batch(NamedTuple):
             return model.encode_images(self.pixels[rows])
         return model.project_images(model.vision.finish(self.image_tokens[rows]))
 
-    def encode_texts(self, model: Essen, rows: slice = slice(None)) -> TextFeatures:
-        """Return the features of some captions."""
+    def encode_texts(self, model: Essen, rows: slice = slice(None), *, by_length: bool = False) -> TextFeatures:
+        """Return the features of some captions, where it may be in groups of like length."""
         ids, mask = self.ids[rows], self.mask[rows]
         if self.text_tokens is None:
-            return model.encode_texts(ids, mask)
+            return encode_by_length(model, ids, mask) if by_length else model.encode_texts(ids, mask)
         return model.project_texts(model.text.finish(self.text_tokens[rows], mask), mask)
 
 
@@ -87,8 +88,10 @@ def compute_losses(learner: Learner, batch: Batch, config: ObjectiveConfig, pass
     distiller = teaching(learner, config, passes.step)
     with passes.forward(IMAGES, slice(0, pairs)):
         images, image_heads = watch(distiller.image if distiller else None, lambda: batch.encode_images(model))
+    text_attention = distiller.text if distiller else None
+    by_length = text_attention is None and not passes.by_row
     with passes.forward(TEXTS, slice(0, len(batch.ids))):
-        captions, text_heads = watch(distiller.text if distiller else None, lambda: batch.encode_texts(model))
+        captions, text_heads = watch(text_attention, lambda: batch.encode_texts(model, by_length=by_length))
         texts = captions.take(batch.caption)
     terms = contrast(learner, batch, images.embedding, texts.embedding, config)
     values = {name: term.item() for name, term in terms.items()}
