@@ -37,7 +37,7 @@ def read_results(path: Path) -> dict[str, Any]:
 def study_lines(results: Mapping[str, Any]) -> list[str]:
     """Return a study's results as lines of Markdown: the question, a table of the arms, one of the claims."""
     study = results["study"]
-    budgets = list(study.get("budgets", {"all": {}}))
+    budgets = in_order(results, "budget")
     lines = [f"**{study['name']}**: {study['question']}", "", _about(results), ""]
     for budget in budgets:
         lines += [*([f"At budget {budget}:", ""] if len(budgets) > 1 else []), *_arms(results, budget), ""]
@@ -51,6 +51,11 @@ def _about(results: Mapping[str, Any]) -> str:
     commit = f", commit {code['commit'][:12]}" if code["commit"] else ""
     seeds = f"{len(study['seeds'])} seed{'s' * (len(study['seeds']) != 1)}"
     return f"Primary score: {score_name(study['score'])}; {seeds}; version {code['version']}{commit}."
+
+
+def in_order(results: Mapping[str, Any], what: str) -> list[str]:
+    """Return the arms or budgets as the study declares them; a file's keys are sorted, its cells are not."""
+    return list(dict.fromkeys(cell[what] for cell in results["cells"]))
 
 
 def score_name(score: Mapping[str, Any]) -> str:
@@ -80,12 +85,12 @@ def _arms(results: Mapping[str, Any], budget: str) -> list[str]:
     """Return the table of the arms at a budget: their scores, differences, budgets and controls."""
     study = results["study"]
     scale = score_scale(study["score"])
-    base = next(iter(study["arms"]))
+    arms = in_order(results, "arm")
     with_controls = any("controls" in cell for cell in results["cells"])
-    head = ["arm", "mean", "by seed", f"− {base} [95 %]", "steps", "seen", "different", "TFLOPs", "seconds"]
+    head = ["arm", "mean", "by seed", f"− {arms[0]} [95 %]", "steps", "seen", "different", "TFLOPs", "seconds"]
     head += [f"{name}" for name in CONTROLS] if with_controls else []
     rows = []
-    for arm in study["arms"]:
+    for arm in arms:
         cells = [cell for cell in results["cells"] if (cell["arm"], cell["budget"]) == (arm, budget)]
         values = [cell["scores"]["primary"]["value"] for cell in cells]
         marks = ["≥ " * cell["scores"]["primary"]["censored"] for cell in cells]
@@ -94,7 +99,7 @@ def _arms(results: Mapping[str, Any], budget: str) -> list[str]:
             arm,
             _number(_mean(values), scale),
             " ".join(mark + _number(value, scale) for mark, value in zip(marks, values, strict=True)),
-            "" if arm == base else _difference(results, arm, budget, scale),
+            "" if arm == arms[0] else _difference(results, arm, budget, scale),
             f"{spent['steps']:,}",
             f"{spent['seen']:,}",
             "?" if spent["unique"] is None else f"{round(_mean([cell['spent']['unique'] for cell in cells])):,}",

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import ConfigError
-from pipeline.report.studies import score_name, score_scale
+from pipeline.report.studies import in_order, score_name, score_scale
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -32,7 +32,7 @@ def draw_study(results: Mapping[str, Any], path: Path) -> None:
     import matplotlib
     from matplotlib.figure import Figure
 
-    arms = list(results["study"]["arms"])
+    arms = in_order(results, "arm")
     budget = results["cells"][0]["budget"]
     cells = {arm: [c for c in results["cells"] if (c["arm"], c["budget"]) == (arm, budget)] for arm in arms}
     curves = any(cell["curve"] for own in cells.values() for cell in own)

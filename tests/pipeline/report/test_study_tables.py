@@ -126,3 +126,14 @@ def test_the_same_results_draw_the_same_figure(results: dict[str, Any], tmp_path
 def test_another_kind_of_file_is_refused(results: dict[str, Any], tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"\.svg or \.png"):
         draw_study(results, tmp_path / "study.pdf")
+
+
+def test_the_baseline_comes_first_whatever_a_file_does_to_the_keys(results: dict[str, Any], tmp_path: Path) -> None:
+    for cell in results["cells"]:
+        cell["arm"] = {"base": "zero", "more": "any"}[cell["arm"]]
+    results["differences"][0] |= {"arm": "any", "against": "zero"}
+    results["study"]["arms"] = {"zero": {}, "any": {"train.steps": 20}}
+    results["claims"] = []
+    files.write_json(tmp_path / "results.json", results)
+    rows = [line for line in study_lines(read_results(tmp_path / "results.json")) if line.startswith("| ")]
+    assert "− zero [95 %]" in rows[0] and rows[2].startswith("| zero |") and rows[3].startswith("| any |")
