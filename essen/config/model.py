@@ -9,6 +9,11 @@ from essen.config.base import Config, by_kind
 from essen.presets import resolve_preset
 
 
+def _check_heads(part: str, width: int, heads: int) -> None:
+    if width % heads:
+        raise ValueError(f"{part}.heads ({heads}) must divide {part}.width ({width})")
+
+
 class VisionConfig(Config):
     """The project's own convolutional tower: a stem, residual stages, then optional transformer blocks (hybrid)."""
 
@@ -64,8 +69,7 @@ class PatchConfig(Config):
 
     @model_validator(mode="after")
     def _heads_divide(self) -> Self:
-        if self.width % self.heads:
-            raise ValueError(f"vision.heads ({self.heads}) must divide vision.width ({self.width})")
+        _check_heads("vision", self.width, self.heads)
         return self
 
     @property
@@ -107,8 +111,7 @@ class TextConfig(Config):
 
     @model_validator(mode="after")
     def _heads_divide(self) -> Self:
-        if self.width % self.heads:
-            raise ValueError(f"text.heads ({self.heads}) must divide text.width ({self.width})")
+        _check_heads("text", self.width, self.heads)
         return self
 
 
@@ -152,8 +155,7 @@ class FusionConfig(Config):
 
     @model_validator(mode="after")
     def _heads_divide(self) -> Self:
-        if self.width % self.heads:
-            raise ValueError(f"fusion.heads ({self.heads}) must divide fusion.width ({self.width})")
+        _check_heads("fusion", self.width, self.heads)
         if self.kind == "concat" and self.norm == "post":
             raise ValueError("fusion.norm: post belongs to lxmert and meter; concat has its norms before each part")
         return self
@@ -183,8 +185,7 @@ class JointConfig(Config):
 
     @model_validator(mode="after")
     def _heads_divide(self) -> Self:
-        if self.width % self.heads:
-            raise ValueError(f"fusion.heads ({self.heads}) must divide fusion.width ({self.width})")
+        _check_heads("fusion", self.width, self.heads)
         return self
 
 

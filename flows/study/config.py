@@ -72,7 +72,7 @@ AnyScore = Annotated[
 
 
 class World(Config):
-    """A corpus of the synthetic world, see `flows.worlds`."""
+    """A corpus of the synthetic world, see `pipeline.acquire.worlds`."""
 
     pairs: int = Field(ge=1, description="pictures with their captions")
     seed: int = Field(default=0, ge=0, description="of all that is drawn")

@@ -9,8 +9,8 @@ import yaml
 from flows.job import Job, do_step
 from flows.plan import CURATE
 from flows.study.config import DATA, Study
-from flows.worlds import make_world
 from pipeline import files
+from pipeline.acquire.worlds import make_world
 from pipeline.errors import DataError
 from pipeline.shards.read import open_stages
 from pipeline.workspace import Workspace
