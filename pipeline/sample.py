@@ -27,6 +27,11 @@ INVISIBLE = re.compile(
     "[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\ud800-\udfff\ufeff\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]"
 )
 CONTROL = re.compile("[\x09-\x0d\x1c-\x1f\x85\u2028\u2029]")
+# Scripts that set no spaces between words: Thai and Lao, Burmese, Khmer, kana and Han.
+UNSPACED = re.compile(
+    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff"
+    "\uf900-\ufaff\uff66-\uff9f\U00020000-\U0003ffff]"
+)
 # What data frames, databases and spreadsheets write where there is no value.
 NO_VALUE = frozenset({"", "nan", "none", "null", "n/a", "<na>"})
 
@@ -62,6 +67,25 @@ def normalise_caption(text: str) -> str:
     """Return the caption in NFC, with runs of white space as one space and without what `INVISIBLE` matches."""
     # NFC last, as a removed character can have stood between a letter and its accent.
     return unicodedata.normalize("NFC", " ".join(INVISIBLE.sub("", text).split()))
+
+
+def spaced(text: str) -> str:
+    """Return a text with a space before every letter of a script that sets none; its marks stay with it.
+
+    Such scripts have words, but only a dictionary finds them: counted, searched and compared are letters. All other
+    texts are returned as they are.
+    """
+    if UNSPACED.search(text) is None:
+        return text
+    parts: list[str] = []
+    apart = False
+    for character in text:
+        if not unicodedata.category(character).startswith("M"):
+            before, apart = apart, UNSPACED.match(character) is not None
+            if (before or apart) and character.isalnum():
+                parts.append(" ")
+        parts.append(character)
+    return "".join(parts).removeprefix(" ")
 
 
 def one_line(text: str) -> str:

@@ -4,7 +4,7 @@ import csv
 import difflib
 import io
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ LONGEST_VALUE = 1 << 30  # characters of a CSV value; the library's own limit wo
 
 
 def read_list(path: Path) -> list[dict[str, str]]:
-    """Return a list's rows, every value as text, an absent one as the empty text.
+    """Return a list's rows, every value as text, an absent one as the empty text, an object by its entries: ``a.b``.
 
     A list in another encoding than UTF-8 is read as `pipeline.acquire.text.decode_text` does, with a line in the log.
 
@@ -30,7 +30,7 @@ def read_list(path: Path) -> list[dict[str, str]]:
         raise ConfigError(f"there is no list {path}")
     limit = csv.field_size_limit(LONGEST_VALUE)
     try:
-        return [{key: _text(value) for key, value in row.items()} for row in _rows(path)]
+        return [{key: _text(value) for key, value in _flat(row)} for row in _rows(path)]
     except (csv.Error, ValueError, RecursionError, pa.ArrowException) as error:
         raise ConfigError(f"{path} cannot be read: {' '.join(str(error).split())}") from None
     finally:
@@ -76,6 +76,15 @@ def _rows(path: Path) -> Iterator[dict[str, Any]]:
                 yield row
     else:
         raise ValueError(f"its name must end in {', '.join(SUFFIXES)}")
+
+
+def _flat(row: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the entries of a row, and those of the objects in it under the name of the column and their own."""
+    for key, value in row.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{above}{key}.")
+        else:
+            yield f"{above}{key}", value
 
 
 def _text(value: Any) -> str:

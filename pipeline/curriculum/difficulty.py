@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.curriculum.config import CurriculumConfig
 from pipeline.curriculum.families import FAMILIES, present_weights
-from pipeline.curriculum.pairs import Pairs, numbers
+from pipeline.curriculum.pairs import Pairs, numbers, require_values
 from pipeline.errors import DataError
 
 if TYPE_CHECKING:
@@ -57,6 +57,9 @@ def difficulty_of(config: CurriculumConfig, pairs: Pairs) -> Difficulty:
     if named:
         available = {column for column, values in signals.items() if not np.isnan(values).all()}
         weights, absent = present_weights(str(config.difficulty), available)
+    else:
+        for column, values in signals.items():
+            require_values(pairs, "curriculum.difficulty", column, values)
     found = composite({column: signals[column] for column in weights}, weights, missing=MISSING[config.missing])
     return Difficulty(**{**vars(found), "absent": tuple(absent)})
 

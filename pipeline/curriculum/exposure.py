@@ -1,11 +1,15 @@
 """What a learner meets: samples and words stage by stage, the growth of the vocabulary, and the budget of words."""
 
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pipeline.curriculum.config import CurriculumConfig
 from pipeline.errors import DataError
+from pipeline.measure.caption import words_of
+from pipeline.measure.language import letters_in
+from pipeline.sample import UNSPACED, spaced
 
 if TYPE_CHECKING:
     import numpy as np
@@ -67,7 +71,7 @@ def words_of_captions(captions: Sequence[str]) -> "np.ndarray":
     """Return the white-space words (N,) of each caption: what a budget counts."""
     import numpy as np
 
-    return np.fromiter((len(caption.split()) for caption in captions), dtype=np.int64, count=len(captions))
+    return np.fromiter((len(spaced(caption).split()) for caption in captions), dtype=np.int64, count=len(captions))
 
 
 def check_budget(config: CurriculumConfig, words: int) -> None:
@@ -144,16 +148,25 @@ class _Text(NamedTuple):
         return np.bincount(self.word_codes, weights=tokens[self.word_tokens], minlength=len(self.words))
 
 
+def _words(token: str) -> list[str]:
+    """Return the words in a token; in scripts that write vowels as signs on letters, a word holds them."""
+    if token.isascii() or not any(unicodedata.category(character).startswith("M") for character in token):
+        return WORD.findall(token)
+    return [word for word in words_of(token) if letters_in(word)]
+
+
 def _read(captions: "pa.Array") -> _Text:
     """Split captions at spaces, and each different token into words: no word holds a space."""
     import numpy as np
     import pyarrow as pa
     import pyarrow.compute as pc
 
+    if pc.any(pc.match_substring_regex(captions, UNSPACED.pattern)).as_py():
+        captions = pa.array([spaced(caption) for caption in captions.to_pylist()], pa.string())
     lists = pc.utf8_split_whitespace(captions)
     tokens = pc.list_flatten(lists).dictionary_encode()
     names = tokens.dictionary.to_pylist()
-    found = [WORD.findall(name.lower()) for name in names]
+    found = [_words(name.lower()) for name in names]
     held = pa.array([word for words in found for word in words], pa.string()).dictionary_encode()
     return _Text(
         token_names=np.asarray(names, dtype=object),

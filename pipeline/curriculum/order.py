@@ -1,5 +1,6 @@
 """The step that orders the training samples, and writes what the order is compared with and described by."""
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,10 +23,14 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 FOLDER = "curriculum"
+RARITY = "caption.rarity"
 MISSING_RULE = {
     "middle": "a sample without a value takes the middle rank of that signal",
     "hardest": "a sample without a value counts as the hardest of that signal",
 }
+
+
+log = logging.getLogger(__name__)
 
 
 def order(config: CurriculumConfig, run: Path, out: Path) -> Counts:
@@ -46,7 +51,7 @@ def order(config: CurriculumConfig, run: Path, out: Path) -> Counts:
     cutting = cut(config, pairs, difficulty)
     easier = check_stages(cutting.stages, difficulty.value, config)
     sequence = arrange(config, pairs, cutting.stages, difficulty.value)
-    frequency = numbers(pairs, [config.frequency])[config.frequency][sequence]
+    frequency = _frequency(config, pairs)[sequence]
     stages = cutting.stages[sequence]
     controls = control_permutations(stages, frequency, bins=config.frequency_bins, seed=config.seed)
 
@@ -60,6 +65,20 @@ def order(config: CurriculumConfig, run: Path, out: Path) -> Counts:
     sizes = {entry["name"]: entry["samples"] for entry in summary["stages"]}
     counts = {"in": len(pairs), "kept": len(pairs), "dropped": {}, "stages": sizes, "missing": summary["missing"]}
     return counts | ({} if before is None else {"changed_stage": changed_stage(before, table)})
+
+
+def _frequency(config: CurriculumConfig, pairs: Pairs) -> "np.ndarray":
+    """Return the column (N,) that the frequency-matched control keeps; ``caption.rarity`` where it has no value.
+
+    A log line says so: without any frequency the control would be a random order by another name.
+    """
+    import numpy as np
+
+    values = numbers(pairs, [config.frequency])[config.frequency]
+    if not np.isnan(values).all() or not pairs.has(RARITY):
+        return values
+    log.warning("%s has no value for any training sample; the frequency control keeps %s", config.frequency, RARITY)
+    return numbers(pairs, [RARITY])[RARITY]
 
 
 def order_table(uids: "pa.Array", stages: "np.ndarray", names: tuple[str, ...]) -> "pa.Table":

@@ -14,6 +14,7 @@ from pipeline import files
 from pipeline.curriculum.config import CurriculumConfig
 from pipeline.curriculum.families import DERIVED
 from pipeline.errors import ConfigError, DataError
+from pipeline.measure.absent import why_absent
 from pipeline.select.kept import FILE, read_kept
 from pipeline.tables import read_table
 
@@ -128,6 +129,27 @@ def numbers(pairs: Pairs, columns: Collection[str]) -> dict[str, "np.ndarray"]:
             first, second = DERIVED[column]
             found[column] = found[first] - found[second]
     return {column: found[column] for column in columns}
+
+
+def require_values(pairs: Pairs, key: str, column: str, values: "np.ndarray") -> None:
+    """Raise where a column that the configuration names has no value for any training pair.
+
+    Args:
+        pairs: of the train split.
+        key: that names the column.
+        column: the column.
+        values: (N,), NaN where there is none.
+
+    Raises:
+        DataError: with the languages of the captions where these explain it, and the way out.
+    """
+    import numpy as np
+
+    if not np.isnan(values).all():
+        return
+    langs = set(pairs.signals("samples", ["lang"]).column("lang").to_pylist()) if pairs.has("samples.lang") else set()
+    way_out = why_absent(column, langs) or f"take it out of {key}"
+    raise DataError(f"{key}: signal {column} has no value for any training sample: {way_out}")
 
 
 def order_sources(config: CurriculumConfig) -> dict[str, Any]:

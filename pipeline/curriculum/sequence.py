@@ -15,7 +15,7 @@ All ties fall to the name, then to the uid.
 from typing import TYPE_CHECKING
 
 from pipeline.curriculum.config import CurriculumConfig
-from pipeline.curriculum.pairs import Pairs
+from pipeline.curriculum.pairs import Pairs, require_values
 
 if TYPE_CHECKING:
     import numpy as np
@@ -32,7 +32,10 @@ def arrange(config: CurriculumConfig, pairs: Pairs, stages: "np.ndarray", diffic
         return np.lexsort((difficulty, stages))
     if config.within == "group":
         return blocked(stages, _codes(pairs.column("group")), difficulty, inside=page_order(pairs))
-    concepts = _codes(pairs.signals("caption", ["head_noun"]).column("head_noun").combine_chunks())
+    nouns = pairs.signals("caption", ["head_noun"]).column("head_noun").combine_chunks()
+    known = np.where(nouns.is_null().to_numpy(zero_copy_only=False), np.nan, 1.0)
+    require_values(pairs, "curriculum.within", "caption.head_noun", known)
+    concepts = _codes(nouns)
     if config.within == "concept_blocked":
         return blocked(stages, concepts, difficulty, inside=difficulty)
     return interleaved(stages, concepts, difficulty)

@@ -9,7 +9,7 @@ from pipeline.config import nearest
 from pipeline.curriculum.config import CurriculumConfig
 from pipeline.curriculum.difficulty import Difficulty, normalised_rank
 from pipeline.curriculum.lemmas import read_content
-from pipeline.curriculum.pairs import Pairs, numbers
+from pipeline.curriculum.pairs import Pairs, numbers, require_values
 from pipeline.curriculum.vocabulary import by_vocabulary
 from pipeline.errors import ConfigError, DataError
 
@@ -54,6 +54,7 @@ def cut(config: CurriculumConfig, pairs: Pairs, difficulty: Difficulty) -> Cut:
 
     if config.by == "value":
         values = numbers(pairs, [config.column])[config.column]
+        require_values(pairs, "curriculum.column", config.column, values)
         lacking = {config.column: int(np.isnan(values).sum())}
         limits = between([None, *config.edges, None])
         return Cut(stages=by_value(values, config.edges), limits=limits, value=values, missing=lacking)

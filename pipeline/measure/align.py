@@ -23,6 +23,26 @@ if TYPE_CHECKING:
     import numpy as np
 
 VERSION = 1
+CHUNK = 16_384  # pairs at once, for memory only
+RANKED = 4_096  # captions of a fold that a rank is taken among; of more, so many at even distances
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Rows of a matrix, some of them perhaps several times; copies are made of those that are asked for."""
+
+    matrix: "np.ndarray"
+    rows: "np.ndarray"
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, places: slice) -> "np.ndarray":
+        return self.matrix[self.rows[places]]
+
+    def at(self, places: "np.ndarray") -> "Rows":
+        """Return the rows at some of the places."""
+        return Rows(self.matrix, self.rows[places])
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +71,8 @@ def align(config: AlignConfig, encoders: EmbedConfig, run: Path, out: Path) -> C
     """Write ``signals/alignment.parquet``: ``score`` and ``rank`` of every sample, sorted by uid.
 
     ``score`` is the head's cosine, or the cosine itself where one open_clip model made both vectors; ``rank`` is the
-    share of the other captions of the fold that fit the picture less well (1: none fits better). Null where the picture
-    has no vector, or where there are too few pairs to fit a head.
+    share of the other captions of the fold that fit the picture less well (1: none fits better), in a large fold of a
+    sample of them. Null where the picture has no vector, or where there are too few pairs to fit a head.
 
     Raises:
         DataError: captions and vectors do not belong together.
@@ -75,9 +95,12 @@ def align(config: AlignConfig, encoders: EmbedConfig, run: Path, out: Path) -> C
         one_space = encoders.text_encoder == encoders.encoder
         if not len(asked) or (len(known) < config.min_pairs and not one_space):
             continue
-        head = shared_space(images.shape[1]) if one_space else fit_head(images[known], texts[known], config)
-        score[asked] = head.score(images[asked], texts[asked])
-        rank[asked] = _ranks(head, images[asked], texts[asked])
+        dim = images.matrix.shape[1]
+        head = shared_space(dim) if one_space else fit_head(images.at(known), texts.at(known), config)
+        for start in range(0, len(asked), CHUNK):
+            chunk = asked[start : start + CHUNK]
+            score[chunk] = head.score(images.at(chunk)[:], texts.at(chunk)[:])
+        rank[asked] = _ranks(head, images.at(asked), texts.at(asked))
         fitted += 1
     columns: dict[str, Any] = {"uid": samples["uid"]}
     for name, values in (("score", score), ("rank", rank)):
@@ -86,7 +109,7 @@ def align(config: AlignConfig, encoders: EmbedConfig, run: Path, out: Path) -> C
     return {"samples": len(score), "scored": int((~np.isnan(score)).sum()), "heads": fitted, "clean": int(clean.sum())}
 
 
-def fit_head(images: "np.ndarray", texts: "np.ndarray", config: AlignConfig) -> Head:
+def fit_head(images: "Rows | np.ndarray", texts: "Rows | np.ndarray", config: AlignConfig) -> Head:
     """Fit the head to N pairs of picture (N, I) and caption vectors (N, T).
 
     Each covariance gets a share of its mean variance on the diagonal, without which a few thousand pairs would be
@@ -94,14 +117,17 @@ def fit_head(images: "np.ndarray", texts: "np.ndarray", config: AlignConfig) -> 
     """
     import numpy as np
 
-    x, y = images.astype(np.float64), texts.astype(np.float64)
-    x_mean, y_mean = x.mean(axis=0), y.mean(axis=0)
-    x, y = x - x_mean, y - y_mean
-    cross = x.T @ y / len(x)
-    texts_spread, texts_axes = np.linalg.eigh(_ridged(y.T @ y / len(y), config.text_ridge))
+    x_mean, y_mean = _mean(images), _mean(texts)
+    of_images = of_texts = cross = np.zeros(())
+    for start in range(0, len(images), CHUNK):
+        x, y = (side[start : start + CHUNK].astype(np.float64) for side in (images, texts))
+        x, y = x - x_mean, y - y_mean
+        of_images, of_texts, cross = of_images + x.T @ x, of_texts + y.T @ y, cross + x.T @ y
+    of_images, of_texts, cross = (each / len(images) for each in (of_images, of_texts, cross))
+    texts_spread, texts_axes = np.linalg.eigh(_ridged(of_texts, config.text_ridge))
     whiten = texts_axes / np.sqrt(texts_spread) @ texts_axes.T
     # What of each caption direction a ridge regression from pictures predicts; its spectrum is the correlations'.
-    predicted = np.linalg.solve(_ridged(x.T @ x / len(x), config.image_ridge), cross @ whiten)
+    predicted = np.linalg.solve(_ridged(of_images, config.image_ridge), cross @ whiten)
     squares, axes = np.linalg.eigh((cross @ whiten).T @ predicted)
     leading = np.argsort(-squares)[: config.dimensions]
     correlations = np.sqrt(squares[leading].clip(0))
@@ -168,7 +194,7 @@ def _clean(config: AlignConfig, run: Path) -> "np.ndarray":
     )
 
 
-def _vectors(samples: dict[str, list[Any]], image: Path, text: Path) -> "tuple[np.ndarray, np.ndarray, np.ndarray]":
+def _vectors(samples: dict[str, list[Any]], image: Path, text: Path) -> "tuple[Rows, Rows, np.ndarray]":
     """Return (N, I) picture and (N, T) caption vectors in the samples' order, and which samples have both."""
     import numpy as np
 
@@ -180,22 +206,43 @@ def _vectors(samples: dict[str, list[Any]], image: Path, text: Path) -> "tuple[n
     if missing:
         raise DataError(f"{text} has no vector for {len(missing)} captions; remove it and run again")
     rows = np.array([picture_row.get(name, -1) for name in samples["image_sha256"]], dtype=np.int64)
-    return pictures[rows], texts[[caption_row[caption] for caption in samples["caption"]]], rows >= 0
+    said = np.array([caption_row[caption] for caption in samples["caption"]], dtype=np.int64)
+    return Rows(pictures, rows), Rows(texts, said), rows >= 0
 
 
-def _ranks(head: Head, images: "np.ndarray", texts: "np.ndarray", block: int = 2_048) -> "np.ndarray":
+def _ranks(head: Head, images: Rows, texts: Rows, block: int = 2_048) -> "np.ndarray":
     """Return for each pair the share of the fold's distinct other captions that fit its picture less well."""
     import numpy as np
 
-    projected = head.project_texts(texts)
-    distinct, of = np.unique(projected, axis=0, return_inverse=True)
+    few = len(texts) <= RANKED
+    captions = texts if few else Rows(texts.matrix, _spaced(np.unique(texts.rows), RANKED))
+    distinct, of = np.unique(head.project_texts(captions[:]), axis=0, return_inverse=True)
     ranks = np.empty(len(images))
     for start in range(0, len(images), block):
         rows = slice(start, start + block)
-        scores = head.project_images(images[rows]) @ distinct.T
-        own = scores[np.arange(len(scores)), of.ravel()[rows]]
-        ranks[rows] = (scores < own[:, None]).sum(axis=1) / max(1, len(distinct) - 1)
+        seen = head.project_images(images[rows])
+        scores = seen @ distinct.T
+        if few:
+            own = scores[np.arange(len(scores)), of.ravel()[rows]]
+        else:  # which need not be among them
+            own = (seen * head.project_texts(texts[rows])).sum(axis=1)
+        ranks[rows] = (scores < own[:, None]).sum(axis=1) / max(1, len(distinct) - few)
     return ranks
+
+
+def _spaced(values: "np.ndarray", most: int) -> "np.ndarray":
+    """Return so many of the values at even distances, or all where there are no more."""
+    import numpy as np
+
+    return values if len(values) <= most else values[len(values) * np.arange(most) // most]
+
+
+def _mean(rows: "Rows | np.ndarray") -> "np.ndarray":
+    """Return the mean row, in double precision."""
+    import numpy as np
+
+    parts = [rows[start : start + CHUNK].astype(np.float64).sum(axis=0) for start in range(0, len(rows), CHUNK)]
+    return np.sum(parts, axis=0) / len(rows)
 
 
 def _ridged(covariance: "np.ndarray", ridge: float) -> "np.ndarray":

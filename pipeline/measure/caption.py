@@ -1,17 +1,25 @@
-"""What a caption says and how it is built, read by spaCy; null, and counted, in languages it cannot read."""
+"""What a caption says and how it is built: signals of any language, and those that spaCy reads where it can.
 
-import functools
-import importlib.util
+A caption is read by the parser of its language (`pipeline.measure.parsers`), whose name stands in ``parser``. Words and
+sentences are found in every language; what needs a tagger or a parse is null, never 0, where there is none.
+``rarity`` needs no word list: it is the mean over a caption's words of -log10 of their share among all words of the
+distinct captions in the same language of this run, 2 where a word is every hundredth. Between languages or runs it does
+not compare.
+"""
+
 import re
+import unicodedata
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from importlib.metadata import PackageNotFoundError, distribution, version
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
+from math import log10
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline import files
-from pipeline.errors import ConfigError
 from pipeline.measure.language import detect_languages, letters_in
+from pipeline.measure.parsers import ANY_LANGUAGE, base_language, load_parser, parser_of
+from pipeline.parts import Spread, here, once
+from pipeline.sample import spaced
 from pipeline.tables import read_columns, write_table
 
 if TYPE_CHECKING:
@@ -42,129 +50,127 @@ PARSED = {
     "question": "bool",
     "quoted_speech": "bool",
 }
+READ = {"rarity": "float64", "parser": "string"}
+# What a component of a pipeline must have found out, for a signal not to be null.
+NEEDS = {
+    "parse_depth": {"token.dep"},
+    "clauses": {"token.dep"},
+    "lemmas": {"token.lemma"},
+    "nouns": {"token.lemma", "token.tag"},
+    "verbs": {"token.lemma", "token.tag"},
+    "adjectives": {"token.lemma", "token.tag"},
+    "head_noun": {"token.lemma", "token.tag", "token.dep"},
+    "negation": {"token.dep"},
+}
 CLAUSES = frozenset({"ROOT", "ccomp", "xcomp", "advcl", "acl", "relcl", "csubj", "csubjpass"})
-VERSION = 2  # raised when a signal gets another meaning or a new one is added
-SPACY = "spacy>=3.8,<3.9"
+VERSION = 3  # raised when a signal gets another meaning or a new one is added
+CHUNK = 256  # captions read at once
 LONG_WORD = 7  # letters from which LIX calls a word long
-SENTENCE_END = re.compile(r"[.!?…。！？।؟]+")
-QUOTES = frozenset('"“”„«»‟')
+SENTENCE_END = re.compile(r"[.!?…。！？।؟۔։።។။]+")
+QUESTION = ("?", "？", "؟", "\u037e", "՞", "፧")
+QUOTES = frozenset('"“”„«»‟「」『』')
+JOINERS = "'’-"  # inside a word
+OUTSIDE = f"{JOINERS}\u200c\u200d"  # the last two join letters of Persian and of Indic scripts
 
 
-def load_model(name: str) -> "Language":
-    """Load a spaCy model that is installed as a package, without its entity recogniser.
-
-    Raises:
-        ConfigError: it or spaCy is not installed, or they do not fit each other.
-    """
-    _check_installed(name)
-    package = importlib.import_module(name)
-    nlp: Language = package.load(exclude=["ner"])
-    _multiply_with_numpy(nlp)
-    return nlp
-
-
-def _check_installed(name: str) -> None:
-    """Raise unless spaCy and a model are there and fit each other; what is installed says so without being loaded.
-
-    Raises:
-        ConfigError: with the command that helps.
-    """
-    try:
-        spacy = version("spacy")
-    except PackageNotFoundError:
-        raise ConfigError(f"spaCy is not installed; install it with: pip install '{SPACY}'") from None
-    try:
-        model = distribution(name)
-    except PackageNotFoundError:
-        if importlib.util.find_spec(name) is not None:  # a folder on the path, which tells nothing of itself
-            return
-        raise ConfigError(
-            f"the spaCy model {name} is not installed; install it with: pip install {name.replace('_', '-')}"
-        ) from None
-    from packaging.requirements import Requirement
-
-    for wanted in map(Requirement, model.requires or ()):
-        if wanted.name == "spacy" and not wanted.specifier.contains(spacy, prereleases=True):
-            raise ConfigError(
-                f"the spaCy model {name} {model.version} needs spacy{wanted.specifier}, and {spacy} is installed; "
-                f"install it with: pip install 'spacy{wanted.specifier}'"
-            )
-
-
-def _multiply_with_numpy(nlp: "Language") -> None:
-    """Let a model's layers multiply matrices through NumPy, whose library knows this machine's vector instructions."""
-    from thinc.api import NumpyOps
-
-    class NumpyGemm(NumpyOps):
-        def gemm(self, x: Any, y: Any, out: Any = None, trans1: bool = False, trans2: bool = False) -> Any:
-            import numpy as np
-
-            return np.matmul(x.T if trans1 else x, y.T if trans2 else y, out=out)
-
-    ops = NumpyGemm()
-    for _, component in nlp.pipeline:
-        model = getattr(component, "model", None)
-        for node in model.walk() if model is not None else ():
-            node.ops = ops
-
-
-@functools.cache  # every step of a run asks for it when its key is made, and loading the model takes a second
-def model_identity(name: str) -> dict[str, str]:
-    """Return name, version and hash of an installed model, which are part of what captions are measured with.
-
-    Raises:
-        ConfigError: it is not installed.
-    """
-    nlp = load_model(name)
-    folder = Path(nlp.path) if nlp.path else Path()
-    listing = {file.relative_to(folder).as_posix(): files.sha256_file(file) for file in files.files_below(folder)}
-    return {
-        "name": f"{nlp.meta['lang']}_{nlp.meta['name']}",
-        "version": nlp.meta["version"],
-        "sha256": files.digest(listing),
-        "spacy": version("spacy"),
-    }
-
-
-def write_caption_signals(samples: Path, path: Path, *, model: str) -> int:
+def write_caption_signals(
+    samples: Path, path: Path, *, model: str, models: Mapping[str, str] | None = None, spread: Spread = here
+) -> dict[str, Any]:
     """Measure every distinct caption once and write ``caption.parquet``, one row a sample, sorted by uid.
 
+    Args:
+        samples: the catalogue.
+        path: the file to write.
+        model: package of the spaCy model for English.
+        models: packages for other languages, in place of what is installed.
+        spread: does the captions; it does not change a byte.
+
     Returns:
-        The number of samples whose language the model cannot read; what needs a parse is null for them.
+        For each language ``samples``, ``parser``, and ``without``: what is null for it.
+
+    Raises:
+        ConfigError: a model is not installed.
     """
     import pyarrow as pa
 
     columns = read_columns(samples, ["uid", "caption", "lang"])
-    nlp = load_model(model)
-    readable = {nlp.lang, "und"}
     keys = list(zip(columns["caption"], columns["lang"], strict=True))
-    captions = sorted({caption for caption, lang in keys if lang in readable})
-    parsed = dict(zip(captions, parse(nlp, captions), strict=True))
+    parsers = {lang: parser_of(lang, models or {}, model) for lang in sorted(set(columns["lang"]))}
+    parsed: dict[tuple[str, str], dict[str, Any]] = {}
+    without: dict[str, list[str]] = {}
+    for name in sorted(set(parsers.values())):
+        parser = _Parser(name)
+        captions = sorted({caption for caption, lang in keys if parsers[lang] == name})
+        texts = [spaced(caption) for caption in captions] if name == ANY_LANGUAGE else captions
+        without[name] = sorted(unread(parser.nlp))
+        chunks = [texts[start : start + CHUNK] for start in range(0, len(texts), CHUNK)]
+        read = spread(parser, chunks, path.parents[1] / "parts" / f"captions-{name.replace(':', '-')}")
+        parsed |= {(caption, name): row for caption, row in zip(captions, chain.from_iterable(read), strict=True)}
+    found = {key: parsed[key[0], parsers[key[1]]] for key in keys}
+    rare = rarities((lang, found[caption, lang]["words"], caption) for caption, lang in sorted(found))
     distinct = sorted(set(columns["caption"]))
     detected = dict(zip(distinct, detect_languages(distinct), strict=True))
     repeats = Counter(columns["caption"])
     rows = [
         {
             **plain_signals(caption),
+            **found[caption, lang],
             "detected_lang": detected[caption],
             "repeats": repeats[caption],
-            **(parsed[caption] if lang in readable else {}),
+            "rarity": rare[caption, lang],
+            "parser": parsers[lang],
         }
         for caption, lang in keys
     ]
     types = {"list": pa.list_(pa.string()), "bool": pa.bool_()}
     out: dict[str, Any] = {"uid": columns["uid"]}
-    for name, kind in {**PLAIN, **PARSED}.items():
+    for column, kind in {**PLAIN, **PARSED, **READ}.items():
         arrow = types[kind] if kind in types else pa.type_for_alias(kind)
-        out[name] = pa.array([row.get(name) for row in rows], type=arrow)
+        out[column] = pa.array([row.get(column) for row in rows], type=arrow)
     write_table(path, pa.table(out))
-    return sum(lang not in readable for _, lang in keys)
+    counted = Counter(columns["lang"])
+    return {
+        lang: {"samples": counted[lang], "parser": name, "without": without[name]} for lang, name in parsers.items()
+    }
+
+
+def rarities(captions: Iterable[tuple[str, Sequence[str], str]]) -> dict[tuple[str, str], float | None]:
+    """Return the rarity of captions, see the text of this module; None where a caption has no words.
+
+    Args:
+        captions: language, words, and the caption itself, each once.
+    """
+    rows = list(captions)
+    counts: dict[str, Counter[str]] = {}
+    for lang, words, _ in rows:
+        counts.setdefault(base_language(lang), Counter()).update(words)
+    totals = {base: count.total() for base, count in counts.items()}
+
+    def of(base: str, words: Sequence[str]) -> float | None:
+        return sum(log10(totals[base] / counts[base][word]) for word in words) / len(words) if words else None
+
+    return {(caption, lang): of(base_language(lang), words) for lang, words, caption in rows}
 
 
 def words_of(caption: str) -> list[str]:
-    """Return the words of a caption in any language, in lower case: white-space parts without outer punctuation."""
-    parts = ("".join(c if c.isalnum() or c in "'’-" else " " for c in caption)).split()
-    return [word for part in parts if (word := part.strip("'’-").lower())]
+    """Return the words of a caption in any language, in lower case: white-space parts without outer punctuation.
+
+    Vowel signs, accents and joiners belong to the letter that they follow. Where a script sets no spaces between words,
+    letters stand for words, see `pipeline.sample.spaced`.
+    """
+    letters: list[str] = []
+    for character in caption if caption.isascii() else spaced(caption):
+        kept = character.isalnum() or character in JOINERS
+        kept = kept or (_follows(character) and bool(letters) and letters[-1] != " ")
+        letters.append(character if kept else " ")
+    return [word for part in "".join(letters).split() if (word := part.strip(OUTSIDE).lower())]
+
+
+def _follows(character: str) -> bool:
+    """Tell whether a character is a part of the letter before it; what chooses the form of an emoji is not."""
+    if character.isascii() or "\ufe00" <= character <= "\ufe0f":
+        return False
+    return character in "\u200c\u200d" or unicodedata.category(character) in ("Mn", "Mc")
 
 
 def plain_signals(caption: str) -> dict[str, Any]:
@@ -188,25 +194,49 @@ def plain_signals(caption: str) -> dict[str, Any]:
 
 
 def parse(nlp: "Language", captions: Sequence[str], *, batch_size: int = 256) -> Iterator[dict[str, Any]]:
-    """Yield the signals of a parse for each caption; they do not depend on the batches."""
+    """Yield the signals of a parse for each caption; they do not depend on the batches. What `unread` names is None."""
+    absent = dict.fromkeys(unread(nlp))
+    negates = "neg" in nlp.pipe_labels.get("parser", ())
     for doc in nlp.pipe(captions, batch_size=batch_size):
-        yield _parsed_signals(doc)
+        yield _parsed_signals(doc, label=negates) | absent
 
 
-def _parsed_signals(doc: "Doc") -> dict[str, Any]:
+class _Parser:
+    """`parse` by a parser that another process loads by its name."""
+
+    def __init__(self, name: str) -> None:
+        self.name, self.nlp = name, load_parser(name)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return once, (_Parser, self.name)
+
+    def __call__(self, captions: Sequence[str]) -> list[dict[str, Any]]:
+        return list(parse(self.nlp, captions))
+
+
+def unread(nlp: "Language") -> frozenset[str]:
+    """Return the signals that a pipeline has no components for."""
+    assigned = {name for pipe in nlp.pipe_names for name in nlp.get_pipe_meta(pipe).assigns}
+    if "token.pos" in assigned:  # of a morphologizer, in place of a tagger
+        assigned.add("token.tag")
+    return frozenset(signal for signal, needed in NEEDS.items() if not needed <= assigned)
+
+
+def _parsed_signals(doc: "Doc", *, label: bool) -> dict[str, Any]:
+    """Return the signals of a caption; `label` tells whether negation is a label of the parser, as in English."""
     words = [token for token in doc if not token.is_punct and not token.is_space]
     return {
         "sentences": sum(1 for _ in doc.sents),
         "parse_depth": max((_depth(token) for token in words), default=0),
-        "clauses": sum(token.dep_ in CLAUSES for token in words),
+        "clauses": sum(token.dep_.partition(":")[0] in CLAUSES for token in words),
         "words": [token.lower_ for token in words],
         "lemmas": [_lemma(token) for token in words],
         "nouns": [_lemma(token) for token in words if token.pos_ in ("NOUN", "PROPN")],
         "verbs": [_lemma(token) for token in words if token.pos_ == "VERB"],
         "adjectives": [_lemma(token) for token in words if token.pos_ == "ADJ"],
         "head_noun": _head_noun(words),
-        "negation": any(token.dep_ == "neg" for token in words),
-        "question": doc.text.rstrip("\"”'’ ").endswith("?"),
+        "negation": any(token.dep_ == "neg" if label else "Neg" in token.morph.get("Polarity", []) for token in words),
+        "question": doc.text.rstrip("\"”'’» ").endswith(QUESTION),
         "quoted_speech": any(character in QUOTES for character in doc.text),
     }
 

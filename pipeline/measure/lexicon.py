@@ -3,13 +3,16 @@
 For each list there are the mean over the words that it knows (for a list without numbers: their share) and its
 *coverage*, the share of a caption's words that it knows. A word is looked up as it stands, then by its lemma.
 
-- ``zipf_mean``, ``zipf_min``, ``coverage``: wordfreq's log10 of occurrences in a billion words, in 40 languages.
+- ``zipf_mean``, ``zipf_min``, ``coverage``: wordfreq's log10 of occurrences in a billion words, in 40 languages; null
+  in all others, for which ``caption.rarity`` counts words in the run itself. Chinese, Japanese and Korean need a
+  library that finds words (`WORD_FINDERS`).
 - ``<list>_mean``, ``<list>_max``, ``<list>_coverage`` or ``<list>_share``: the lists of `pipeline.measure.wordlists`;
   those that come from packages are English, and null for captions in other languages.
 - ``child_directedness``: the composite of `child_directedness`.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -17,11 +20,14 @@ from typing import Any
 from pipeline import files
 from pipeline.errors import ConfigError
 from pipeline.measure.caption import words_of
+from pipeline.measure.parsers import base_language, version_of
 from pipeline.measure.wordlists import ENGLISH, Table, english_tables, existing, has_values, identity, own_table
 from pipeline.tables import read_columns, write_table
 
 WORD_LIST = "best"  # the large list where a language has one
 NAMES = ("zipf", *ENGLISH)
+LISTED_AS = {"bs": "sh", "hr": "sh", "sr": "sh", "nn": "nb", "no": "nb", "tl": "fil", "und": "en"}
+WORD_FINDERS = {"zh": "jieba", "ja": "mecab-python3", "ko": "mecab-python3"}
 # What a caption for children has, each from 0 to 1: the signal's values that count as nothing and as all of it.
 CHILD_DIRECTED = {
     "zipf_mean": (3.0, 6.0),
@@ -47,26 +53,45 @@ def lexicon_identity(names: Sequence[str], own: Mapping[str, Path]) -> dict[str,
             raise ConfigError(f"measure.own_lexicons: {name} is the name of another lexicon; choose a new one")
     found: dict[str, Any] = {name: identity(name) for name in names if name in ENGLISH}
     if "zipf" in names:
-        found["zipf"] = {"wordfreq": version("wordfreq"), "wordlist": WORD_LIST}
+        finders = {name: there for name in sorted(set(WORD_FINDERS.values())) if (there := version_of(name))}
+        found["zipf"] = {"wordfreq": version("wordfreq"), "wordlist": WORD_LIST, **finders}
     found |= {f"own:{name}": files.sha256_file(existing(path)) for name, path in sorted(own.items())}
     return found | {"child_directedness": {name: list(ends) for name, ends in CHILD_DIRECTED.items()}}
 
 
-def write_lexicon_signals(samples: Path, path: Path, *, names: Sequence[str], own: Mapping[str, Path]) -> int:
+@cache
+def frequency_list(lang: str) -> tuple[str, str]:
+    """Return the language of wordfreq's list for captions in a language, and why there is none: one of them is empty.
+
+    Never that of a language that is merely near, which wordfreq itself would take: English for Swahili.
+    """
+    from wordfreq import available_languages, zipf_frequency
+
+    base = LISTED_AS.get(base_language(lang), base_language(lang))
+    if base not in available_languages(WORD_LIST):
+        return "", "wordfreq has no list"
+    try:
+        zipf_frequency("a", base, wordlist=WORD_LIST)
+    except ImportError:
+        return "", f"wordfreq's list needs a library, pip install {WORD_FINDERS.get(base, 'wordfreq[cjk]')}"
+    return base, ""
+
+
+def write_lexicon_signals(
+    samples: Path, path: Path, *, names: Sequence[str], own: Mapping[str, Path]
+) -> dict[str, str]:
     """Write ``lexicon.parquet``, one row a sample, sorted by uid; beside it must lie ``caption.parquet``.
 
     Returns:
-        The number of samples in a language of which wordfreq has no list.
+        For each language without frequencies, why.
 
     Raises:
         ConfigError: a list cannot be had.
     """
     import pyarrow as pa
-    from wordfreq import available_languages
 
     english = {column: table for name in names if name in ENGLISH for column, table in english_tables(name).items()}
     owned = {name: own_table(file) for name, file in sorted(own.items())}
-    listed = set(available_languages(WORD_LIST)) | {"und"}
     columns = read_columns(samples, ["caption", "lang"])
     signals = ["words", "lemmas", "tokens", "clauses"]
     parsed = read_columns(path.with_name("caption.parquet"), ["uid", *signals])
@@ -78,8 +103,8 @@ def write_lexicon_signals(samples: Path, path: Path, *, names: Sequence[str], ow
             continue
         words, lemmas, tokens, clauses = read
         words = words if words is not None else words_of(caption)
-        tables = owned | (english if lang in ("en", "und") else {})
-        values = frequencies(caption, lang) if "zipf" in names and lang in listed else {}
+        tables = owned | (english if base_language(lang) in ("en", "und") else {})
+        values = frequencies(caption, lang) if "zipf" in names and frequency_list(lang)[0] else {}
         values |= looked_up(words, lemmas if lemmas is not None else words, tables)
         score = child_directedness({**values, "tokens": tokens, "clauses": clauses})
         measured[caption, lang] = {**values, "child_directedness": score}
@@ -87,7 +112,7 @@ def write_lexicon_signals(samples: Path, path: Path, *, names: Sequence[str], ow
     for name in _column_names(names, english | owned):
         out[name] = pa.array([measured[key].get(name) for key in keys], type=pa.float64())
     write_table(path, pa.table(out))
-    return sum(lang not in listed for lang in columns["lang"])
+    return {lang: why for lang in sorted(set(columns["lang"])) if (why := frequency_list(lang)[1])}
 
 
 def frequencies(caption: str, lang: str) -> dict[str, float | None]:
@@ -97,9 +122,11 @@ def frequencies(caption: str, lang: str) -> dict[str, float | None]:
     caption without any known word has null frequencies.
     """
     from wordfreq import zipf_frequency
+    from wordfreq.tokens import tokenize
 
-    words = words_of(caption)
-    scores = [zipf_frequency(word, "en" if lang == "und" else lang, wordlist=WORD_LIST) for word in words]
+    base, _ = frequency_list(lang)
+    words = tokenize(caption, base) if base in ("zh", "ja") else words_of(caption)
+    scores = [zipf_frequency(word, base, wordlist=WORD_LIST) for word in words]
     found = [score for score in scores if score > 0]
     return {
         "zipf_mean": sum(found) / len(found) if found else None,

@@ -1,5 +1,6 @@
 """The steps of measuring: signals of every sample, and vectors of every picture and of every caption."""
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 from pipeline import files
 from pipeline.errors import DataError
 from pipeline.measure import caption, image, personal
-from pipeline.measure.caption import model_identity, write_caption_signals
+from pipeline.measure.caption import write_caption_signals
 from pipeline.measure.catalogue import unique_images, write_catalogue
 from pipeline.measure.config import EmbedConfig, MeasureConfig
 from pipeline.measure.embed import EfficientNetLite0, Encoder, embed_images, encoder_identity
@@ -15,7 +16,9 @@ from pipeline.measure.image import write_image_signals
 from pipeline.measure.language import language_identity
 from pipeline.measure.lexicon import lexicon_identity, write_lexicon_signals
 from pipeline.measure.open_clip_encoder import OpenClip, is_open_clip, open_clip_identity
+from pipeline.measure.parsers import parsers_identity
 from pipeline.measure.text_encoder import MiniLM, embed_captions, text_encoder_identity
+from pipeline.parts import Spread, here
 from pipeline.tables import read_columns
 from pipeline.workspace import Counts
 
@@ -30,14 +33,17 @@ SIGNALS = (
     "sources.json",
 )
 
+log = logging.getLogger(__name__)
 
-def measure(config: MeasureConfig, raw: Mapping[str, Path], run: Path, out: Path) -> Counts:
+
+def measure(config: MeasureConfig, raw: Mapping[str, Path], run: Path, out: Path, *, spread: Spread = here) -> Counts:
     """Write ``signals/``: the catalogue of samples, and what pictures, captions and word lists say of each.
 
     Args:
         raw: folder of raw shards by corpus, in the recipe's order.
         run: the run directory, where ``raw/`` lies.
         out: the directory below which ``signals/`` is written.
+        spread: does pictures and captions; it does not change a byte.
 
     Raises:
         ConfigError: the spaCy model is missing.
@@ -51,19 +57,28 @@ def measure(config: MeasureConfig, raw: Mapping[str, Path], run: Path, out: Path
     files.write_json(folder / "catalogue.json", counts)
     images = unique_images(out, run)
     undecodable = write_image_signals(
-        samples, images, folder / "image.parquet", workers=config.workers, text_plugin=config.text_plugin
+        samples,
+        images,
+        folder / "image.parquet",
+        workers=config.workers,
+        text_plugin=config.text_plugin,
+        spread=spread,
     )
-    unread = write_caption_signals(samples, folder / "caption.parquet", model=config.spacy_model)
+    languages = write_caption_signals(
+        samples, folder / "caption.parquet", model=config.spacy_model, models=config.spacy_models, spread=spread
+    )
     unlisted = write_lexicon_signals(
         samples, folder / "lexicon.parquet", names=config.lexicons, own=config.own_lexicons
     )
     files.write_json(folder / "sources.json", measure_sources(config))
+    _say_what_is_missing(languages, unlisted)
     return {
         **counts,
         "pictures": len(images),
         "undecodable_pictures": undecodable,
-        "captions_without_parse": unread,
-        "captions_without_frequency": unlisted,
+        "captions_without_parse": sum(entry["samples"] for entry in languages.values() if entry["without"]),
+        "captions_without_frequency": sum(languages[lang]["samples"] for lang in unlisted),
+        "languages": {lang: {**entry, "frequency": unlisted.get(lang, "")} for lang, entry in languages.items()},
     }
 
 
@@ -77,15 +92,34 @@ def measure_sources(config: MeasureConfig) -> dict[str, Any]:
 
     return {
         "personal": {"version": personal.VERSION, "phonenumbers": version("phonenumbers")},
-        "caption": {"version": caption.VERSION, **model_identity(config.spacy_model)},
+        "caption": {"version": caption.VERSION, **parsers_identity(config.spacy_models, config.spacy_model)},
         "language": language_identity(),
         "lexicon": lexicon_identity(config.lexicons, config.own_lexicons),
         "image": {"version": image.VERSION, **{name: version(name) for name in ("pillow", "scipy", "numpy")}},
     }
 
 
-def embed(config: EmbedConfig, run: Path, out: Path) -> Counts:
+def _say_what_is_missing(languages: Mapping[str, Mapping[str, Any]], unlisted: Mapping[str, str]) -> None:
+    """Log a line for each language that has no tagger here, and for each without frequencies of words."""
+    for lang, entry in languages.items():
+        if entry["without"]:
+            log.warning(
+                "%s: no tagger reads its %s captions (%s); null for them: %s; name a spaCy model for it in "
+                "measure.spacy_models, or go without",
+                lang,
+                f"{entry['samples']:,}",
+                entry["parser"],
+                ", ".join(f"caption.{name}" for name in entry["without"]),
+            )
+    for lang, why in unlisted.items():
+        log.warning("%s: %s; null for it: lexicon.zipf_mean and zipf_min; caption.rarity counts in the run", lang, why)
+
+
+def embed(config: EmbedConfig, run: Path, out: Path, *, spread: Spread = here) -> Counts:
     """Write ``embeddings/``: a vector for every distinct picture and for every distinct caption of the catalogue.
+
+    Args:
+        spread: does pictures and captions; it does not change a byte.
 
     Raises:
         ConfigError: an encoder's weights are not installed.
@@ -94,10 +128,14 @@ def embed(config: EmbedConfig, run: Path, out: Path) -> Counts:
     captions = sorted(set(read_columns(run / "signals/samples.parquet", ["caption"])["caption"]))
     picture_encoder = image_encoder(config)
     folder = out / "embeddings" / config.image_folder
-    rows = embed_images(picture_encoder, images, folder, batch_size=config.batch_size)
+    parts = out / "parts"
+    rows = embed_images(
+        picture_encoder, images, folder, batch_size=config.batch_size, spread=spread, parts=parts / "pictures"
+    )
     own = picture_encoder if isinstance(picture_encoder, OpenClip) and is_open_clip(config.text_encoder) else None
     words = own or MiniLM(config.batch_size)
-    texts = embed_captions(words, captions, out / "embeddings" / config.text_folder)
+    target = out / "embeddings" / config.text_folder
+    texts = embed_captions(words, captions, target, spread=spread, parts=parts / "captions")
     return {"pictures": len(images), "vectors": rows, "captions": texts}
 
 

@@ -9,6 +9,7 @@ from pipeline.errors import ConfigError
 from pipeline.measure.config import encoder_folder
 from pipeline.measure.embed import RESIZE
 from pipeline.measure.structure import structure_identity
+from pipeline.parts import once
 
 if TYPE_CHECKING:
     import numpy as np
@@ -43,8 +44,11 @@ class OpenClip:
         self.identity = {**open_clip_identity(spec), "image_size": self.image_size}
         self._mean, self._deviation = model.visual.image_mean, model.visual.image_std
         self._model = model.eval()
-        self._batch_size = batch_size
+        self.batch_size, self._spec = batch_size, spec
         self.dim = self.encode_texts(["a"]).shape[1]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return once, (OpenClip, self._spec, self.batch_size)
 
     def encode_images(self, pixels: "np.ndarray") -> "np.ndarray":
         """Return (N, dim) float32 vectors of unit length for (N, S, S, 3) uint8 pictures."""
@@ -62,7 +66,7 @@ class OpenClip:
         import torch
 
         with torch.inference_mode():
-            batches = (texts[start : start + self._batch_size] for start in range(0, len(texts), self._batch_size))
+            batches = (texts[start : start + self.batch_size] for start in range(0, len(texts), self.batch_size))
             rows = [self._model.encode_text(self._tokenize(list(batch)), normalize=True).numpy() for batch in batches]
         return np.concatenate(rows) if rows else np.zeros((0, self.dim), dtype=np.float32)
 

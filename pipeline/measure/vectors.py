@@ -1,6 +1,8 @@
 """Vectors in files: a float32 matrix of unit rows, the names of the rows, and a header that says what made them."""
 
-from collections.abc import Mapping, Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -13,6 +15,8 @@ if TYPE_CHECKING:
 HEADER = "header.json"
 UNIT = 1e-3  # how far a length may be from 1
 NAMED = 20  # rows that a complaint names
+CHUNK = 65_536  # rows at once, for memory only
+LARGE = 2**27  # bytes of copies from which on they lie in a file
 
 
 class Side(NamedTuple):
@@ -37,15 +41,72 @@ def write_vectors(
     """
     import numpy as np
 
-    bad = [names[row] for row in np.flatnonzero(~np.isfinite(vectors).all(axis=1)).tolist()]
-    if bad:
-        encoder = header["encoder"]
-        raise DataError(f"the encoder {encoder} gave no finite vector for {len(bad)} {side.things}: {listed(bad)}")
-    folder.mkdir(parents=True, exist_ok=True)
-    np.save(folder / side.vectors, np.ascontiguousarray(vectors, dtype=np.float32), allow_pickle=False)
+    check_finite(side, header["encoder"], [names[row] for row in np.flatnonzero(~is_finite(vectors)).tolist()])
+    with appended(folder / side.vectors, vectors.shape[1]) as append:
+        append(vectors)
+    return write_names(side, folder, names, header, vectors.shape[1])
+
+
+def write_names(side: Side, folder: Path, names: Sequence[str], header: Mapping[str, Any], dim: int) -> int:
+    """Write what stands beside vectors: the names of the rows, and the header; return the number of rows."""
     files.write_json(folder / side.names, list(names))
-    files.write_json(folder / HEADER, {**header, "dim": vectors.shape[1], "rows": len(names)})
+    files.write_json(folder / HEADER, {**header, "dim": dim, "rows": len(names)})
     return len(names)
+
+
+def check_finite(side: Side, encoder: str, bad: Sequence[str]) -> None:
+    """Raise if there are names of rows that are not finite.
+
+    Raises:
+        DataError: it names them.
+    """
+    if bad:
+        raise DataError(f"the encoder {encoder} gave no finite vector for {len(bad)} {side.things}: {listed(bad)}")
+
+
+@contextmanager
+def appended(path: Path, dim: int) -> "Iterator[Callable[[np.ndarray], None]]":
+    """Open a file of (N, dim) float32 rows, and give what appends some of them: no more than these are in memory.
+
+    The bytes are those of `numpy.save`, whose header keeps its length whatever the number of rows is.
+    """
+    import numpy as np
+
+    def head(rows: int) -> None:
+        facts = {"descr": np.dtype(np.float32).str, "fortran_order": False, "shape": (rows, dim)}
+        np.lib.format.write_array_header_1_0(file, facts)
+
+    rows = 0
+
+    def append(vectors: "np.ndarray") -> None:
+        nonlocal rows
+        rows += len(vectors)
+        file.write(np.ascontiguousarray(vectors, dtype=np.float32).data)
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("wb") as file:
+        head(0)
+        yield append
+        file.seek(0)
+        head(rows)
+
+
+def gathered(vectors: "np.ndarray", rows: "np.ndarray", folder: Path | None = None) -> "np.ndarray":
+    """Return copies of some rows; many of them lie in a nameless file, so that memory need not hold them all.
+
+    Args:
+        folder: where there is room for the file; by default that for temporary files.
+    """
+    import numpy as np
+
+    shape = (len(rows), vectors.shape[1])
+    if shape[0] * shape[1] * vectors.itemsize < LARGE:
+        return np.ascontiguousarray(vectors[rows])
+    with tempfile.TemporaryFile(dir=folder) as file:
+        copies = np.memmap(file, dtype=vectors.dtype, mode="w+", shape=shape)
+    for start in range(0, len(rows), CHUNK):
+        copies[start : start + CHUNK] = vectors[rows[start : start + CHUNK]]
+    return np.asarray(copies)
 
 
 def read_vectors(side: Side, folder: Path) -> "tuple[list[str], np.ndarray]":
@@ -60,7 +121,7 @@ def read_vectors(side: Side, folder: Path) -> "tuple[list[str], np.ndarray]":
 
 
 def load_vectors(side: Side, folder: Path) -> "tuple[list[str], np.ndarray]":
-    """Return the names of the rows and the matrix as they lie in their files.
+    """Return the names of the rows and the matrix as they lie in their files; the matrix is not read, but mapped.
 
     Raises:
         DataError: the files are damaged or do not belong together.
@@ -69,7 +130,7 @@ def load_vectors(side: Side, folder: Path) -> "tuple[list[str], np.ndarray]":
 
     names = files.read_json(folder / side.names)
     try:
-        vectors = np.load(folder / side.vectors, allow_pickle=False)
+        vectors = np.asarray(np.load(folder / side.vectors, mmap_mode="r", allow_pickle=False))
     except (OSError, ValueError):
         raise DataError(f"{folder / side.vectors} is damaged; {way_out(folder)}") from None
     if len(vectors) != len(names):
@@ -117,8 +178,19 @@ def is_unit(vectors: "np.ndarray") -> "np.ndarray":
     """Return which of (N, dim) vectors are finite and of unit length."""
     import numpy as np
 
-    with np.errstate(invalid="ignore", over="ignore"):
-        return np.abs(np.linalg.norm(vectors, axis=1) - 1) < UNIT
+    unit = np.empty(len(vectors), dtype=bool)
+    for start in range(0, len(vectors), CHUNK):
+        with np.errstate(invalid="ignore", over="ignore"):
+            unit[start : start + CHUNK] = np.abs(np.linalg.norm(vectors[start : start + CHUNK], axis=1) - 1) < UNIT
+    return unit
+
+
+def is_finite(vectors: "np.ndarray") -> "np.ndarray":
+    """Return which of (N, dim) vectors are finite in all their features."""
+    import numpy as np
+
+    parts = [np.isfinite(vectors[start : start + CHUNK]).all(axis=1) for start in range(0, len(vectors), CHUNK)]
+    return np.concatenate([np.empty(0, dtype=bool), *parts])
 
 
 def listed(names: Sequence[object]) -> str:

@@ -263,5 +263,5 @@ def _text(paths: Iterable[Path]) -> str:
 def _own_folder(card: "Card", source: PicturebooksSource, options: AcquireOptions) -> Path | None:
     """Return the folder of checkouts that the recipe or the card names; None if neither does."""
     if options.list is not None:
-        return options.list
+        return Path(options.list)
     return beside_card(card, source.checkouts) if source.checkouts else None

