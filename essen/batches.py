@@ -32,6 +32,7 @@ class TrainingData:
     Attributes:
         digest: of the stages, see `pipeline.shards.read.Stages`.
         pairs: of all stages.
+        word_counts: (n,) words of each pair's caption, as staged.
         trained: how many of them may be trained on; the others only ever answer the sampler's questions.
         ids, mask, words: (captions, L) of the different captions, row `pairs.caption_of`.
         kept: what towers that stand still make of them.
@@ -40,6 +41,7 @@ class TrainingData:
 
     digest: str
     pairs: Pairs
+    word_counts: Rows
     trained: int
     pictures: Pictures
     tokenizer: CaptionTokenizer
@@ -89,6 +91,7 @@ def open_training_data(
     return TrainingData(
         digest=opened.digest,
         pairs=pairs,
+        word_counts=np.concatenate([part.column("words") for part in opened.stages]),
         trained=len(rows),
         pictures=pictures,
         tokenizer=tokenizer,

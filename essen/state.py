@@ -54,6 +54,7 @@ class TrainState:
         worse: examinations since then.
         stopped: whether training has ended early.
         seen: (n,) bool, which rows there were in any batch; None where that is not known, after an old checkpoint.
+        words: of the captions of all batches, repetitions included; None where nobody asks.
         sampler: what it has learnt from the answers to its questions, see `essen.sampling.sampler`.
     """
 
@@ -74,6 +75,7 @@ class TrainState:
     worse: int = 0
     stopped: bool = False
     seen: Tensor | None = None
+    words: int | None = None
     sampler: dict[str, Any] = field(default_factory=dict)
     query_keys: QueryKeys | None = None
 
@@ -118,6 +120,8 @@ def save_checkpoint(state: TrainState, identity: dict[str, Any], folder: Path) -
     header = {"identity": identity, **{name: getattr(state, name) for name in PLAIN}}
     if state.seen is not None:
         header["seen"] = _packed(state.seen)
+    if state.words is not None:
+        header["words"] = state.words
     # One metadata entry: the format does not keep the order of several, and the bytes would differ.
     data = weights_bytes(tensors_of(state), {"state": files.canonical_json(header)})
     path = folder / f"{state.step:08d}-{files.sha256_bytes(data)[:DIGITS]}.safetensors"
@@ -155,6 +159,7 @@ def load_checkpoint(
         tensors = safetensors.torch.load(data)
         restore(state, tensors)
         state.seen = None if state.seen is None or "seen" not in header else _unpacked(header["seen"], len(state.seen))
+        state.words = header.get("words")
         if state.best is not None and header["best_step"]:
             _take_over(state.best, _part(tensors, "best."))
         for name in PLAIN:

@@ -78,6 +78,8 @@ def advance(training: Training) -> None:
     rows = _next_rows(training)
     if state.seen is not None:
         state.seen[torch.from_numpy(rows)] = True
+    if state.words is not None:
+        state.words += int(data.word_counts[rows].sum())
     batch = make_batch(data, config, rows, state.step, training.ranks)
     if state.step + 1 < config.steps:
         expect(data, state.step + 1, training.ranks)

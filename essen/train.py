@@ -19,6 +19,7 @@ from essen.export import save_model, weights_bytes
 from essen.metrics import EventFiles, MetricsFile
 from essen.model import build_model
 from essen.objectives.contrastive import SigmoidBias
+from essen.snapshots import CHECKPOINTS, copy_snapshots, keep_snapshots, word_marks
 from essen.state import TrainState, load_checkpoint, save_checkpoint
 from essen.step import Report, Training, advance, build_optimiser, examine
 from essen.stopping import Examination, is_due
@@ -58,8 +59,9 @@ def train(
 
     Returns:
         Counts: steps, samples that may be trained on, pairs seen and how many of them are different (`unique`), skipped
-        steps, parameters, precision, threads; and where there were any: roll-backs, the best step of early stopping,
-        `scored` pairs that were looked at for the sampler alone, processes.
+        steps, parameters, precision, threads; and where there were any: `words` of the pairs seen, if models are kept
+        by them, roll-backs, the best step of early stopping, `scored` pairs that were looked at for the sampler alone,
+        processes.
 
     Raises:
         DataError, StagesError: the stages are missing, damaged, empty, or lack what sampler or early stopping need.
@@ -123,6 +125,7 @@ def _train(
 
         state = initial()
         state.seen = torch.zeros(len(data.pairs), dtype=torch.bool)
+        state.words = 0 if word_marks(config) else None
         compiled = config.compile and compile_model(state.model, warn=warnings.warn)
         standing = still(state.model)
         identity = _identity(model_config, config, data, teacher, standing, bf16=bf16, compiled=compiled, ranks=ranks)
@@ -155,21 +158,27 @@ def _train(
             report=report,
             list_at=out / "diverged.json",
         )
-        _loop(training, identity, should_stop)
+        _loop(training, identity, model_config, should_stop)
         if metrics is not None:
             _write_model(training, model_config, out)
         ranks.wait()
         return _counts(training, identity)
 
 
-def _loop(training: Training, identity: dict[str, Any], should_stop: Callable[[], bool]) -> None:
+def _loop(
+    training: Training, identity: dict[str, Any], model_config: ModelConfig, should_stop: Callable[[], bool]
+) -> None:
     """Do all steps that are left, with checkpoints."""
     state, config = training.state, training.config
     while state.step < config.steps and not state.stopped:
         if training.ranks.any(should_stop()):
             _save(training, identity)
             raise StopRequested(f"stopped after step {state.step}; the same command goes on from there")
+        before = state.words
         advance(training)
+        if (reached := _reached(training, before)) and training.ranks.writes:
+            folder = training.folder / CHECKPOINTS
+            keep_snapshots(state.learnt, training.data.tokenizer, model_config, folder, reached)
         if is_due(config.stopping, state.step, config.steps):
             examine(training)
         regular = state.step % config.checkpoint_every == 0 and not state.skipped_in_row
@@ -177,6 +186,14 @@ def _loop(training: Training, identity: dict[str, Any], should_stop: Callable[[]
             state.anchor = state.step
         if regular or state.step == config.steps or state.stopped:
             _save(training, identity)
+
+
+def _reached(training: Training, before: int | None) -> tuple[int, ...]:
+    """Return the numbers of words at which the model is kept that lie behind it, but not before `before`."""
+    now = training.state.words
+    if before is None or now is None:
+        return ()
+    return tuple(words for words in word_marks(training.config) if before < words <= now)
 
 
 def _save(training: Training, identity: dict[str, Any]) -> None:
@@ -192,6 +209,7 @@ def _write_model(training: Training, config: ModelConfig, out: Path) -> None:
     folder = out / "models" / config.name
     best = training.state.best if training.config.stopping.keep == "best" else None
     save_model(best or training.state.learnt, training.data.tokenizer, config, folder)
+    copy_snapshots(training.folder / CHECKPOINTS, folder, _reached(training, 0))
     files.write_bytes(folder / "metrics.jsonl", (training.folder / "metrics.jsonl").read_bytes())
 
 
@@ -202,6 +220,7 @@ def _counts(training: Training, identity: dict[str, Any]) -> Counts:
         "samples": training.data.trained,
         "seen": state.step * config.batch_size,
         **({} if state.seen is None else {"unique": int(state.seen.sum())}),
+        **({} if state.words is None else {"words": state.words}),
         "skipped": state.skipped,
         **({"rollbacks": state.rollbacks} if state.rollbacks else {}),
         **({"best_step": state.best_step} if state.best_step else {}),

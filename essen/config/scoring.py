@@ -28,7 +28,9 @@ class EvaluateConfig(ScoringConfig):
     """Retrieval on every held-out set, with intervals and controls."""
 
     examples: int = Field(
-        default=8, ge=0, description="queries a set that are recorded with their answers, half of them wrong"
+        default=8,
+        ge=0,
+        description="queries a set and direction that are recorded with their answers, half of them wrong",
     )
     initial_seed: int = Field(default=0, ge=0, description="of the untrained model: the training's seed")
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, PositiveInt, field_validator, model_validator
 
 from essen.config.adapt import CacheConfig
 from essen.config.base import Config
@@ -143,6 +143,12 @@ class TrainConfig(Config):
         description="times that the weights go back to the last checkpoint when more steps fail; not twice in a row",
     )
     stopping: StoppingConfig = StoppingConfig()
+    snapshots_at_words: tuple[PositiveInt, ...] | Literal["babylm"] = Field(
+        default=(),
+        exclude_if=lambda value: value == (),  # the digests of trainings without it stay what they were
+        description="numbers of caption words seen, repetitions included, after which the model is kept as it is then, "
+        "below checkpoints/ in its folder; babylm: 1M to 10M by 1M, to 100M by 10M, to 1,000M by 100M",
+    )
     compile: bool = Field(
         default=False, description="compile towers and fusion (torch.compile); without a C++ compiler it is left out"
     )
@@ -151,6 +157,13 @@ class TrainConfig(Config):
     )
     tensorboard: bool = Field(default=False, description="write event files for TensorBoard, which are no result")
     image_memory: int = Field(default=2048, ge=0, description="most MiB of decoded pictures to keep")
+
+    @field_validator("snapshots_at_words")
+    @classmethod
+    def _numbers_rise(cls, value: tuple[int, ...] | str) -> tuple[int, ...] | str:
+        if not isinstance(value, str) and list(value) != sorted(set(value)):
+            raise ValueError("each number of words is to be higher than the one before")
+        return value
 
     @model_validator(mode="after")
     def _cached_pictures_stand_still(self) -> Self:

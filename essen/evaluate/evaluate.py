@@ -11,8 +11,7 @@
          "rows": [{"row": "trained" | "reranked" | "untrained" | "shuffled" | "chance",
            "recall": {"1" | "5" | "10": {"value": share, "interval": [low, high] | null}},
            "median_rank"}]}],
-       "examples": [{"direction": "text_to_image", "caption", "rank": of the first correct picture,
-         "results": [{"uid": of a pair with that picture, "score": cosine, "correct"}]}]}]}
+       "examples": see `essen.evaluate.examples`}]}
 
 ``trained`` ranks by the cosine of the two towers; ``reranked`` lets the fusion module put the first answers in order;
 ``untrained`` is the model of the same configuration and seed before its first step; ``shuffled`` is the trained model
@@ -29,16 +28,15 @@ from essen.errors import StagesError
 from essen.evaluate.bootstrap import bootstrap_means
 from essen.evaluate.controls import SHUFFLED_CAPTIONS
 from essen.evaluate.encoders import EssenEncoder, similarities
+from essen.evaluate.examples import draw_examples
 from essen.evaluate.held_out import HeldOut, read_held_out
 from essen.evaluate.recall import DIRECTIONS, KS, reranked, shuffled, turned
 from essen.evaluate.retrieval import (
     Bools,
-    Floats,
     Ints,
     chance_median_rank,
     chance_recall,
     retrieval_ranks,
-    top_items,
 )
 from essen.export import load_model
 from essen.model import build_model
@@ -47,7 +45,6 @@ from pipeline import files
 from pipeline.shards.read import open_stages
 
 FORMAT = "essen-evaluation/1"
-SHOWN = 5  # answers recorded of an example
 
 
 def evaluate(config: EvaluateConfig, stages: Path, model: Path, out: Path) -> dict[str, Any]:
@@ -122,7 +119,7 @@ def score_set(
         "images": len(galleries.images),
         "captions": len(galleries.captions),
         "directions": directions,
-        "examples": _examples(config, held_out, similarity, number),
+        "examples": draw_examples(config, held_out, similarity, number),
     }
 
 
@@ -157,32 +154,3 @@ def _scores(
         "units": interval.units,
         "rows": rows,
     }
-
-
-def _examples(config: EvaluateConfig, held_out: HeldOut, similarity: Floats, number: int) -> list[dict[str, Any]]:
-    """Return captions drawn from those answered rightly and from those answered wrongly, with the first answers."""
-    galleries = held_out.galleries
-    ranks = retrieval_ranks(similarity, galleries.relevant)
-    rng = np.random.default_rng([config.seed, number, 2])
-    right = _draw(np.flatnonzero(ranks == 1), -(-config.examples // 2), rng)
-    wrong = _draw(np.flatnonzero(ranks > 1), config.examples // 2, rng)
-    return [
-        {
-            "direction": "text_to_image",
-            "caption": held_out.captions[row],
-            "rank": int(ranks[row]),
-            "results": [
-                {
-                    "uid": held_out.uids[galleries.images[image]],
-                    "score": round(float(similarity[row, image]), 6),
-                    "correct": bool(galleries.relevant[row, image]),
-                }
-                for image in top_items(similarity[[row]], SHOWN)[0]
-            ],
-        }
-        for row in (*right, *wrong)
-    ]
-
-
-def _draw(rows: Ints, wanted: int, rng: np.random.Generator) -> Ints:
-    return np.sort(rng.choice(rows, size=min(wanted, len(rows)), replace=False))

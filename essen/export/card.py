@@ -11,6 +11,7 @@ from essen.config import BackboneConfig, ModelConfig, PretrainedTextConfig
 from essen.export.onnx_files import OPSET
 from essen.model import Essen
 from pipeline import files
+from pipeline.licences import hub_licence
 from pipeline.shards.read import open_stages
 
 UNKNOWN = "[More Information Needed]"
@@ -27,6 +28,16 @@ captions = tokenizer(["a red ball"], padding=True, truncation=True, return_tenso
 pictures = processor(images, return_tensors="pt")
 model(**captions, **pictures).logits_per_image  # cosines over the temperature
 model.match(**captions, **pictures)             # the fusion's logits, pair by pair
+```"""
+
+CHECKPOINT_USE = """```python
+from pathlib import Path
+
+from huggingface_hub import HfApi
+
+for checkpoint in Path(folder, "checkpoints").iterdir():
+    HfApi().create_branch(repository, branch=checkpoint.name)
+    HfApi().upload_folder(repo_id=repository, folder_path=checkpoint, revision=checkpoint.name)
 ```"""
 
 ONNX_USE = [
@@ -53,11 +64,13 @@ def model_card(model: Essen, record: dict[str, Any], run: Path | None, licence: 
         licence: of the weights, an SPDX identifier; left open where it is empty.
     """
     config = model.config
-    head: dict[str, Any] = {"language": ["en"], "library_name": "transformers"}
+    head: dict[str, Any] = {"language": _languages(run), "library_name": "transformers"}
     head["pipeline_tag"] = "zero-shot-image-classification"
     head["tags"] = ["essen", "vision-language", "curriculum"]
     if licence:
-        head["license"] = licence.lower()
+        head["license"] = hub_licence(licence)
+    if licence and head["license"] == "other":
+        head["license_name"] = licence
     parts = [
         f"---\n{yaml.safe_dump(head, sort_keys=True)}---",
         f"# {config.name}",
@@ -65,13 +78,22 @@ def model_card(model: Essen, record: dict[str, Any], run: Path | None, licence: 
         "a fusion module that judges a pair.",
         _section("Model", _model_lines(model, record)),
         _section("Use", _use_lines(config, record)),
-        _section("Training data", _data_lines(run)),
+        _section("Training data", _data_lines(run, record)),
         _section("Scores", _score_lines(run, record)),
         _section("Forms", _form_lines(record)),
+        *([_section("Checkpoints", _checkpoint_lines(record))] if "checkpoints" in record else []),
         _section("Limits", [LIMITS]),
         _section("Licence", [_licence(licence)]),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _languages(run: Path | None) -> list[str]:
+    """Return the languages of the captions that the model learned from; English where that is unknown."""
+    if run is None:
+        return ["en"]
+    stages = open_stages(run / "stages").stages
+    return sorted({str(lang) for part in stages for lang in part.table.column("lang").unique().to_pylist()})
 
 
 def _section(title: str, lines: list[str]) -> str:
@@ -142,7 +164,7 @@ def _use_lines(config: ModelConfig, record: dict[str, Any]) -> list[str]:
     ]
 
 
-def _data_lines(run: Path | None) -> list[str]:
+def _data_lines(run: Path | None, record: dict[str, Any]) -> list[str]:
     if run is None:
         return [UNKNOWN]
     stages = open_stages(run / "stages")
@@ -160,13 +182,28 @@ def _data_lines(run: Path | None) -> list[str]:
         *_table(["stage", "pairs", "words"], rows),
         "",
         f"Licences of the pairs: {counted}.",
+        *_exposure_lines(run, record),
     ]
+
+
+def _exposure_lines(run: Path, record: dict[str, Any]) -> list[str]:
+    """Return how often the pairs were shown, as the training that made these weights has recorded it."""
+    path = run / "steps/train.json"
+    training = files.read_json(path) if path.is_file() else {"outputs": {}}
+    if record["weights_sha256"] not in (output["sha256"] for output in training["outputs"].values()):
+        return []
+    counts = training["counts"]
+    words = f" with {counts['words']:,} words" if "words" in counts else ""
+    different = f", {counts['unique']:,} of them different" if "unique" in counts else ""
+    return ["", f"Shown in {counts['steps']:,} steps: {counts['seen']:,} pairs{words}{different}."]
 
 
 def _score_lines(run: Path | None, record: dict[str, Any]) -> list[str]:
     path = run / "reports/evaluation.json" if run is not None else None
-    if path is None or not path.is_file():
+    if path is None:
         return [UNKNOWN]
+    if not path.is_file():
+        return ["It has not been scored on the held-out sets of its run."]
     evaluation = files.read_json(path)
     if evaluation.get("format") != EVALUATION_FORMAT:
         return [UNKNOWN]
@@ -217,6 +254,17 @@ def _form_lines(record: dict[str, Any]) -> list[str]:
     ]
     titles = ["set", "direction", "scorer", "float32", "int8", "difference"]
     return [*lines, "", "R@1, percent, of the model in float32 and of its int8 form:", "", *_table(titles, rows)]
+
+
+def _checkpoint_lines(record: dict[str, Any]) -> list[str]:
+    names = record["checkpoints"]
+    return [
+        "The model as it was after so many words of captions, repetitions included. Each folder below `checkpoints/` "
+        f"is a model of its own, in the form of Transformers: {', '.join(f'`{name}`' for name in names)}. "
+        "As revisions of a repository, as BabyLM asks for them:",
+        "",
+        CHECKPOINT_USE,
+    ]
 
 
 def _worst(difference: dict[str, float]) -> str:

@@ -6,6 +6,7 @@ What is written below the target::
     config.json model.safetensors tokenizer.json       the model; `essen.export.load_model` reads them
     modeling_essen.py image_processing_essen.py *_config.json       Transformers
     onnx/{image,text,fusion}.onnx  onnx/*_int8.onnx     ONNX
+    checkpoints/chck_…/         Transformers, of each model that training has kept; see `essen.snapshots`
     export.json                   the record, written last
 
 The record, format ``essen-export/1``::
@@ -14,6 +15,7 @@ The record, format ``essen-export/1``::
      "transformers": {"difference": {"image", "text", "match"}},
      "onnx": {"opset", "logit_scale", "bytes", "difference",
        "int8": {"bytes", "difference", "recall": rows of `essen.export.loss.recall_loss`}},
+     "checkpoints": [name], where there are any,
      "files": [{"file", "sha256", "bytes"}]}
 """
 
@@ -29,6 +31,7 @@ from essen.export.folder import load_model
 from essen.export.onnx_files import OPSET, quantise, require_onnx, write_onnx
 from essen.export.parity import TOLERANCE, largest_difference
 from essen.model import Essen
+from essen.snapshots import CHECKPOINTS, snapshots_of
 from essen.tokenizer import CaptionTokenizer
 from pipeline import files
 from pipeline.shards.read import open_stages
@@ -77,12 +80,15 @@ def export_model(
         "weights_sha256": files.sha256_file(weights),
         "stages": open_stages(run / "stages").digest if run else None,
     }
-    for left in ("export.json", "onnx"):  # of an earlier export
+    for left in ("export.json", "onnx", CHECKPOINTS):  # of an earlier export
         files.remove(target / left)
     from essen.export.hub import write_hub_folder
 
     paths = write_hub_folder(model, tokenizer, weights, target)
     record["transformers"] = _compared_hub(model, target)
+    if kept := snapshots_of(folder):
+        record["checkpoints"] = [path.name for path in kept]
+        paths += [file for path in kept for file in _write_snapshot(path, target / CHECKPOINTS / path.name)]
     if "onnx" in formats:
         record["onnx"], written = _write_onnx(model, tokenizer, target, run, config or EvaluateConfig())
         paths += written
@@ -113,8 +119,10 @@ def _check(folder: Path, target: Path, formats: Sequence[str]) -> None:
 
 
 def _run_of(folder: Path) -> Path | None:
-    """Return the run directory below whose ``models`` a folder lies, if it does."""
+    """Return the run directory below whose ``models`` a folder lies, itself or as a checkpoint, if it does."""
     place = folder.resolve().parent
+    if place.name == CHECKPOINTS:
+        place = place.parent.parent
     run = place.parent
     return run if place.name == "models" and (run / "stages/manifest.json").is_file() else None
 
@@ -135,6 +143,13 @@ def _compared_hub(model: Essen, target: Path) -> dict[str, Any]:
     difference = largest_difference(model, loaded.essen, model.vocab_size)
     _check_close("transformers", difference)
     return {"difference": difference}
+
+
+def _write_snapshot(folder: Path, target: Path) -> list[Path]:
+    """Write a model that training has kept on its way in the form of Transformers."""
+    from essen.export.hub import write_hub_folder
+
+    return write_hub_folder(*load_model(folder), folder / "model.safetensors", target)
 
 
 def _write_onnx(

@@ -9,6 +9,8 @@ def export_lines(record: dict[str, Any], target: Path) -> list[str]:
     lines = [f"{target}: {len(record['files'])} files"]
     for name in (name for name in ("transformers", "onnx") if name in record):
         lines += [f"  {name}: at most {max(record[name]['difference'].values()):.1e} from the model"]
+    if "checkpoints" in record:
+        lines.append(f"  checkpoints by words seen: {', '.join(record['checkpoints'])}")
     if "onnx" in record:
         int8 = record["onnx"]["int8"]
         lines.append(f"  int8: {int8['bytes'] / 1e6:.2f} MB of {record['onnx']['bytes'] / 1e6:.2f} MB")

@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import tokenizers
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -73,3 +74,25 @@ def test_a_missing_or_damaged_file_is_one_line(content: str | None, tmp_path: Pa
     with pytest.raises(EssenError, match=r"tokenizer\.json") as error:
         load_tokenizer(path)
     assert "\n" not in str(error.value)
+
+
+SCRIPTS = [
+    "Mbwa anakimbia.",
+    "L'été, où est-elle ?",
+    "'n Rooi bal",
+    "O cão é grande!",
+    "القطّة تنام؟",
+    "הכלב רץ.",
+    "犬が走る。",
+    "หมาวิ่ง",
+]
+
+
+@pytest.mark.parametrize("caption", SCRIPTS)
+def test_a_caption_in_any_script_keeps_its_order_and_loses_nothing(caption: str, tokenizer: CaptionTokenizer) -> None:
+    own = train_tokenizer(SCRIPTS, 400)
+    for learned in (own, tokenizer):  # one that has seen the script, and one that has not
+        ids, mask = learned.encode([caption], 64)
+        assert learned.unknown_id not in ids[0][mask[0]].tolist()
+        backend = tokenizers.Tokenizer.from_str(learned.to_json())
+        assert backend.decode(ids[0][mask[0]].tolist()).strip() == caption.lower()

@@ -11,7 +11,8 @@ import torch
 from essen.config import EvaluateConfig, ModelConfig, TrainConfig
 from essen.errors import EssenError, StagesError
 from essen.evaluate.encoders import EssenEncoder
-from essen.evaluate.evaluate import SHOWN, evaluate
+from essen.evaluate.evaluate import evaluate
+from essen.evaluate.examples import SHOWN
 from essen.evaluate.held_out import read_held_out
 from essen.evaluate.recall import KS
 from essen.evaluate.retrieval import chance_recall
@@ -86,14 +87,28 @@ def test_training_lifts_the_scores_above_the_controls(record: dict[str, Any]) ->
 def test_examples_agree_with_the_staged_set(record: dict[str, Any], small_stages: Path) -> None:
     table = open_stages(small_stages).evaluation["test"].table
     caption_of = dict(zip(table.column("uid").to_pylist(), table.column("caption").to_pylist(), strict=True))
-    examples = record["sets"][0]["examples"]
-    assert 0 < len(examples) <= CONFIG.examples
-    assert {example["rank"] == 1 for example in examples} == {True, False}
-    for example in examples:
-        assert len(example["results"]) == SHOWN
-        marks = [caption_of[result["uid"]] == example["caption"] for result in example["results"]]
-        assert marks == [result["correct"] for result in example["results"]]
-        assert (example["rank"] == 1) == marks[0]
+    for direction, query, item in (("text_to_image", "caption", "uid"), ("image_to_text", "uid", "caption")):
+        examples = [entry for entry in record["sets"][0]["examples"] if entry["direction"] == direction]
+        assert 0 < len(examples) <= CONFIG.examples
+        assert {example["rank"] == 1 for example in examples} == {True, False}
+        for example in examples:
+            assert len(example["results"]) == SHOWN
+            said = caption_of.get(example[query], example[query])
+            marks = [caption_of.get(result[item], result[item]) == said for result in example["results"]]
+            assert marks == [result["correct"] for result in example["results"]]
+            assert (example["rank"] == 1) == marks[0]
+
+
+def test_the_correct_answer_stands_beside_the_wrong_ones(record: dict[str, Any]) -> None:
+    """Where it is among the first, it is the first correct one of these; where it is not, they all score as much."""
+    for example in record["sets"][0]["examples"]:
+        item = "uid" if example["direction"] == "text_to_image" else "caption"
+        correct = [result for result in example["results"] if result["correct"]]
+        if correct:
+            assert example["answer"][item] == correct[0][item]
+        else:
+            assert example["rank"] > SHOWN
+            assert all(result["score"] >= example["answer"]["score"] for result in example["results"])
 
 
 def test_the_bytes_repeat_and_scores_do_not_depend_on_the_batches(
