@@ -11,13 +11,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import log, sqrt
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pipeline.errors import ConfigError
 from pipeline.index.query import picture_vector, text_vector
 from pipeline.index.store import Index, open_index
 from pipeline.index.vectors import SIDES, nearest, vector_of
 from pipeline.measure.caption import words_of
+
+if TYPE_CHECKING:
+    import numpy as np
 
 WORDS = 0.5  # weight of the words themselves in the score of a caption
 CANDIDATES = 8  # captions looked at for every picture that is asked for, as some captions are of one picture
@@ -80,11 +83,36 @@ def search(
     return _best(index, "text", _captions_of_words(index, text, k), k)
 
 
-def _neighbours_of(index: Index, uid: str, k: int) -> Scores:
+def alike(index: Index, uid: str, side: Literal["image", "text"], k: int) -> list[Hit]:
+    """Return the samples nearest to a kept one by their pictures, or by their captions, best first.
+
+    As `search` ranks them, but no encoder is needed: the vectors are those of the index. The sample's own picture, or
+    own caption, is left out, and every picture, or every caption, found at most once.
+
+    Raises:
+        ConfigError: there is no such sample.
+        DataError: the index is damaged.
+    """
+    if side == "image":
+        return _best(index, "image", _neighbours_of(index, uid, k), k)
+    own, caption = _place(index, uid, "text_row"), _place(index, uid, "caption")
+    scores = _captions_near(index, caption, vector_of(index.vectors("text"), own), k + 1)
+    others = {row: score for row, score in scores.items() if row != own}
+    by_caption: dict[str, Hit] = {}
+    for hit in _best(index, "text", others, len(index.samples["uid"])):
+        by_caption.setdefault(hit.caption, hit)
+    return list(by_caption.values())[:k]
+
+
+def _place(index: Index, uid: str, column: str) -> Any:
+    """Return what a column of the samples says of one."""
     if uid not in index.samples["uid"]:
         raise ConfigError(f"{index.folder.parent} has kept no sample {uid}")
-    vectors = index.vectors("image")
-    own = index.samples["image_row"][index.samples["uid"].index(uid)]
+    return index.samples[column][index.samples["uid"].index(uid)]
+
+
+def _neighbours_of(index: Index, uid: str, k: int) -> Scores:
+    own, vectors = _place(index, uid, "image_row"), index.vectors("image")
     return {row: score for row, score in nearest(vectors, vector_of(vectors, own), k + 1) if row != own}
 
 
@@ -99,6 +127,11 @@ def _pictures_of_words(index: Index, text: str, k: int) -> Scores:
 
 
 def _captions_of_words(index: Index, text: str, k: int) -> Scores:
+    vector = text_vector(text, index.header["text"]["embeddings"]["encoder"])
+    return _captions_near(index, text, vector, k)
+
+
+def _captions_near(index: Index, text: str, vector: "np.ndarray", k: int) -> Scores:
     """Return the scores of all captions that may be among the best.
 
     One that neither is among the nearest by meaning nor shares a word cannot be.
@@ -106,7 +139,6 @@ def _captions_of_words(index: Index, text: str, k: int) -> Scores:
     import numpy as np
 
     vectors = index.vectors("text")
-    vector = text_vector(text, index.header["text"]["embeddings"]["encoder"])
     shared = word_scores(_captions(index), text)
     cosines = dict(nearest(vectors, vector, max(CANDIDATES * k, 64)))
     cosines |= {row: float(np.dot(vector_of(vectors, row), vector)) for row in shared if row not in cosines}

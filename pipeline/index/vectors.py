@@ -9,9 +9,11 @@ from pipeline.errors import ConfigError, DataError
 from pipeline.index.config import IndexConfig
 from pipeline.measure.vectors import (
     CAPTIONS,
+    CHUNK,
     HEADER,
     IMAGES,
     Side,
+    gathered,
     is_unit,
     layout_fault,
     listed,
@@ -51,7 +53,7 @@ def read_vectors(side: str, folder: Path, wanted: Mapping[str, str]) -> "tuple[l
     if missing := [wanted[name] for name in sorted(wanted) if name not in rows]:
         raise DataError(f"{folder} has no vector for {len(missing)} {place.things} of {_samples(missing)}; {again}")
     order = sorted(wanted)
-    chosen = vectors[[rows[name] for name in order]]
+    chosen = gathered(vectors, np.array([rows[name] for name in order], dtype=np.int64), folder)
     if len(bad := np.flatnonzero(~is_unit(chosen))):
         of = _samples([wanted[order[row]] for row in bad])
         raise DataError(f"{folder}: {len(bad)} vectors are not finite or not of unit length, of {of}; {again}")
@@ -73,7 +75,8 @@ def make_index(config: IndexConfig, vectors: "np.ndarray") -> "tuple[faiss.Index
     about = {"rows": len(vectors), "dim": vectors.shape[1], "metric": "inner product", "normalised": True}
     if exact:
         flat = faiss.IndexFlatIP(vectors.shape[1])
-        flat.add(vectors)
+        for start in range(0, len(vectors), CHUNK):
+            flat.add(vectors[start : start + CHUNK])
         return flat, {**about, "factory": EXACT, "recall": 1.0}
     threads = faiss.omp_get_max_threads()
     faiss.omp_set_num_threads(1)

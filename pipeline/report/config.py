@@ -14,6 +14,8 @@ class ReportConfig(Config):
     clusters: int = Field(6, ge=0, le=100, description="pictures shown that stand for the most duplicates")
     cluster_size: int = Field(12, ge=2, le=100, description="pictures shown of each of these clusters")
     fits: int = Field(6, ge=0, le=100, description="pairs shown of every corpus that fit best, and that fit worst")
+    neighbours: int = Field(6, ge=0, le=100, description="samples whose nearest are shown, by picture and by caption")
+    nearest: int = Field(5, ge=1, le=20, description="samples shown nearest to each of these")
     thumbnail: int = Field(112, ge=32, le=256, description="side of the pictures on the page, in pixels")
     branches: int = Field(10, ge=1, le=100, description="shown of every node of the tree of nouns, the largest")
     curve_points: int = Field(240, ge=20, le=2_000, description="points of a training curve after averaging neighbours")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline import files
 from pipeline.errors import DataError
+from pipeline.report.answers import set_name
 from pipeline.report.calibration import read_calibration
 from pipeline.report.catalogue import read_catalogue
 from pipeline.report.concepts import read_concepts
@@ -19,7 +20,8 @@ from pipeline.report.corpora import read_corpora
 from pipeline.report.curriculum import read_curriculum, read_explanations
 from pipeline.report.duplicates import read_duplicates
 from pipeline.report.fits import read_fits
-from pipeline.report.scores import read_scores, set_name
+from pipeline.report.neighbours import read_neighbours
+from pipeline.report.scores import read_scores
 from pipeline.report.selection import read_funnel, read_galleries, read_safety
 from pipeline.report.signals import read_signals
 from pipeline.report.sources import read_licence_groups, read_sources, read_versions
@@ -85,6 +87,7 @@ def page(config: ReportConfig, run: Path) -> dict[str, Any]:
         "safety": read_safety(run, catalogue),
         "signals": read_signals(run),
         "fits": read_fits(config, run, catalogue),
+        "neighbours": read_neighbours(config, run, catalogue),
         "training": read_training(config, run),
         "scores": read_scores(config, run, stages, unsafe),
         "sources": read_sources(stages) if stages else [],

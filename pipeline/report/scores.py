@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 from pipeline import files
 from pipeline.errors import DataError
 from pipeline.report import figures
+from pipeline.report.answers import AnsweredSet, read_answers, set_name
 from pipeline.report.config import ReportConfig
-from pipeline.report.pictures import blank, data_uri, held_out_pictures
 
 if TYPE_CHECKING:
     from pipeline.shards.read import Stages
@@ -22,23 +22,6 @@ ROWS = {
 }
 DIRECTIONS = {"text_to_image": "text → picture", "image_to_text": "picture → text"}
 PANEL_HEIGHT = 150  # pixels
-
-
-@dataclass(frozen=True, kw_only=True)
-class Answer:
-    """A picture that the model gave, and whether it is a correct one."""
-
-    picture: str
-    correct: bool
-
-
-@dataclass(frozen=True, kw_only=True)
-class Query:
-    """A caption, the model's first pictures for it, and the rank of the first correct one."""
-
-    caption: str
-    rank: int
-    answers: list[Answer]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +68,7 @@ class Scores:
         headline: the table of every test set in the direction from text to pictures.
         reranked: whether there are rows for it.
         wide, narrow: the comparison as ``<svg>`` for a screen and for a telephone.
-        queries: sample queries by set.
+        answers: some queries of every set, with what the model answered.
     """
 
     model: dict[str, Any]
@@ -95,7 +78,7 @@ class Scores:
     reranked: bool
     wide: str
     narrow: str
-    queries: dict[str, list[Query]]
+    answers: list[AnsweredSet]
 
 
 def read_scores(
@@ -124,14 +107,8 @@ def read_scores(
         reranked=any("reranked" in table.rows for table in tables),
         wide=_plot("scores-wide", tables, width=1040, columns=2),
         narrow=_plot("scores-narrow", tables, width=350, columns=1),
-        queries=_queries(config, evaluation, stages, unsafe) if stages is not None else {},
+        answers=read_answers(config, evaluation, stages, unsafe) if stages is not None else [],
     )
-
-
-def set_name(split: str) -> str:
-    """Return a split's name as people say it."""
-    known = {"validation": "validation", "test_names": "held-out names", "test_style": "held-out style"}
-    return known.get(split, split.replace("_", " "))
 
 
 def _table(entry: dict[str, Any], way: dict[str, Any]) -> Table:
@@ -181,27 +158,3 @@ def _dot(score: dict[str, Any]) -> figures.Dot:
         low=None if low is None else 100.0 * low,
         high=None if high is None else 100.0 * high,
     )
-
-
-def _queries(
-    config: ReportConfig, evaluation: dict[str, Any], stages: "Stages", unsafe: frozenset[str]
-) -> dict[str, list[Query]]:
-    places = held_out_pictures(stages, unsafe)
-
-    def answer(result: dict[str, Any]) -> Answer:
-        place = places.get(result["uid"])
-        picture = data_uri(place[0].read(place[1]), config.thumbnail) if place else blank(config.thumbnail)
-        return Answer(picture=picture, correct=result["correct"])
-
-    return {
-        set_name(entry["name"]): [
-            Query(
-                caption=example["caption"],
-                rank=example["rank"],
-                answers=[answer(result) for result in example["results"]],
-            )
-            for example in entry["examples"]
-        ]
-        for entry in evaluation["sets"]
-        if entry["examples"]
-    }

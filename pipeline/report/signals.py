@@ -10,6 +10,7 @@ from pipeline.curriculum.pairs import UID_COLUMN
 from pipeline.report import figures
 from pipeline.select.kept import read_kept
 from pipeline.tables import read_table
+from pipeline.workspace import Workspace
 
 if TYPE_CHECKING:
     import numpy as np
@@ -47,16 +48,29 @@ class Signal:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Language:
+    """How the captions of a language were read: by which parser, what is null for them, and why no frequencies."""
+
+    lang: str
+    samples: int
+    parser: str
+    without: list[str]
+    frequency: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Signals:
     """The signals of a run.
 
     Attributes:
         samples: that were measured.
+        languages: of the captions, most samples first.
         chosen, others: those shown at first, and the others.
         empty: columns that say the same of every sample, or nothing.
     """
 
     samples: int
+    languages: list[Language]
     chosen: list[Signal]
     others: list[Signal]
     empty: list[str]
@@ -94,10 +108,19 @@ def read_signals(run: Path) -> Signals | None:
             drawn[signal] = Signal(column=signal, figure=_figure(signal, title, values, groups))
     return Signals(
         samples=len(samples),
+        languages=_languages(run),
         chosen=[drawn[name] for name in CHOSEN if name in drawn],
         others=[signal for name, signal in drawn.items() if name not in CHOSEN],
         empty=empty,
     )
+
+
+def _languages(run: Path) -> list[Language]:
+    """Return the languages of the captions as the step that measured them says; none where it did not."""
+    record = Workspace(run).record("measure")
+    said = record["counts"].get("languages", {}) if record else {}
+    found = [Language(lang=lang, **entry) for lang, entry in said.items()]
+    return sorted(found, key=lambda entry: (-entry.samples, entry.lang))
 
 
 def _order(run: Path) -> "pa.Table | None":

@@ -13,8 +13,9 @@ from PIL import Image
 from pipeline import files
 from pipeline.errors import ConfigError, DataError
 from pipeline.index.query import minilm_vector
-from pipeline.index.search import search, word_scores
+from pipeline.index.search import alike, search, word_scores
 from pipeline.index.sheet import contact_sheet
+from pipeline.index.store import open_index
 from pipeline.measure.embed import read_embeddings
 from pipeline.measure.text_encoder import MiniLM
 from pipeline.tables import read_columns, write_table
@@ -42,6 +43,19 @@ def test_a_sample_finds_its_neighbours_as_brute_force_does(indexed: Path) -> Non
         np.testing.assert_allclose([hit.score for hit in hits], np.sort(scores)[::-1][1:6], atol=1e-5)
         assert hits[0].image_sha256 == expected[0]
         assert row["image_sha256"] not in {hit.image_sha256 for hit in hits}
+
+
+def test_captions_alike_are_found_without_an_encoder(indexed: Path) -> None:
+    index = open_index(indexed)
+    uid = index.samples["uid"][7]
+    own = index.samples["caption"][7]
+    by_words = [hit for hit in search(indexed, text=own, k=6) if hit.caption != own]
+    found = alike(index, uid, "text", 5)
+    assert [hit.caption for hit in found] == [hit.caption for hit in by_words]
+    assert [hit.score for hit in found] == pytest.approx([hit.score for hit in by_words], abs=1e-4)
+    assert [hit.uid for hit in alike(index, uid, "image", 5)] == [hit.uid for hit in search(indexed, uid=uid, k=5)]
+    with pytest.raises(ConfigError, match="kept no sample"):
+        alike(index, "0" * 32, "text", 5)
 
 
 def test_a_picture_file_finds_itself(indexed: Path, tmp_path: Path) -> None:

@@ -16,39 +16,16 @@ from run_tables import write_samples
 
 from pipeline import files
 from pipeline.errors import DataError
+from pipeline.index.search import search
 from pipeline.report.catalogue import evenly_spaced, read_catalogue
 from pipeline.report.config import ReportConfig
 from pipeline.report.duplicates import read_duplicates
+from pipeline.report.neighbours import read_neighbours
 from pipeline.report.report import report
 from pipeline.report.selection import read_funnel
 from pipeline.tables import read_columns, write_table
 
-CONFIG = ReportConfig(grid=6, pairs=4, fits=2, thumbnail=32)
-CALIBRATION: dict[str, Any] = {
-    "pictures": 9,
-    "copies": [
-        {
-            "name": name,
-            "known": 9,
-            "tiers": {
-                "exact": {"recall": 0.0, "precision": None},
-                "semantic": {"recall": recall, "precision": 0.875},
-                "combined": {"recall": recall, "precision": 0.875},
-            },
-        }
-        for name, recall in (("crop 5 %", 0.125), ("flip", 0.625))
-    ],
-    "consecutive": {"pairs": 412, "merged": {"exact": 0.0, "semantic": 0.25, "combined": 0.25}},
-    "curves": {
-        "semantic": {
-            "field": "cosine",
-            "chosen": 0.9,
-            "thresholds": [0.8, 0.9, 1.0],
-            "copies": {name: [{"recall": share} for share in (1.0, 0.6, 0.1)] for name in ("crop 5 %", "flip")},
-            "merged": [0.5, 0.25, 0.0],
-        }
-    },
-}
+CONFIG = ReportConfig(grid=6, pairs=4, fits=2, neighbours=3, nearest=4, thumbnail=32)
 HOSTILE = (
     "<script>alert(1)</script>",
     "{{7*7007}}",
@@ -97,72 +74,6 @@ class Page(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def run(small_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The small run with a recipe, a selection, scored pairs, a model's metrics and a real evaluation of a real model.
-
-    A calibration is written down in few numbers; `test_contamination_table` has evaluation sets of other people.
-    """
-    from essen.config import EvaluateConfig, FusionConfig, ModelConfig, TextConfig, VisionConfig
-    from essen.evaluate.evaluate import evaluate
-    from essen.export import save_model
-    from essen.model import build_model
-    from essen.tokenizer import train_tokenizer
-
-    run = tmp_path_factory.mktemp("report") / "run"
-    shutil.copytree(small_run, run)
-    (run / "recipe.yaml").write_text("name: shapes\ndescription: Forms & colours.\ncorpora: [{card: shapes}]\n")
-    select(run)
-    uids = read_columns(run / "signals/samples.parquet", ["uid"])["uid"]
-    write_table(
-        run / "signals/alignment.parquet", {"uid": uids, "score": [int(uid[:4], 16) / 65_536 - 0.3 for uid in uids]}
-    )
-    files.write_json(run / "reports/calibration/calibration.json", CALIBRATION)
-    model = ModelConfig(
-        name="tiny",
-        image_size=32,
-        embedding_size=16,
-        vision=VisionConfig(widths=(8, 16), blocks=(1, 1)),
-        text=TextConfig(vocab_size=300, max_length=8, width=16, layers=1, heads=2),
-        fusion=FusionConfig(width=16, layers=1, heads=2),
-    )
-    tokenizer = train_tokenizer(read_columns(run / "signals/samples.parquet")["caption"], 300)
-    save_model(build_model(model, tokenizer.vocab_size, seed=1), tokenizer, model, run / "models/tiny")
-    metrics = [
-        {"step": step, "stage": 1 + step // 40, "contrastive": 5 / step, **({"matching": 0.5} if step % 20 else {})}
-        for step in range(10, 101, 10)
-    ]
-    (run / "models/tiny/metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in metrics))
-    evaluate(EvaluateConfig(resamples=100, rerank_top=5), run / "stages", run / "models/tiny", run)
-    return run
-
-
-def select(run: Path) -> None:
-    """Write verdicts and a funnel: of 160 drawings 4 are dropped for safety, 6 as duplicates."""
-    samples = read_columns(run / "signals/samples.parquet", ["uid", "caption"])
-    uids = dict(zip(samples["caption"], samples["uid"], strict=True))
-    verdicts = dict.fromkeys(samples["uid"], (True, "", "", "", 0.0))
-    for place in ("", " here", " up high", " far down below"):
-        verdicts[uids[f"black arc{place}"]] = (False, "safety", "weapon", "", 0.0)
-    for number, shape in enumerate(("circle", "square", "line")):
-        for place, partner in ((" here", ""), (" up high", " far down below")):
-            score = 0.99 - number / 100
-            verdicts[uids[f"red {shape}{place}"]] = (
-                False, "duplicates", "near_duplicate", uids[f"red {shape}{partner}"], score,
-            )  # fmt: skip
-    columns = ("kept", "step", "reason", "partner", "score")
-    write_table(
-        run / "selection/verdicts.parquet",
-        {"uid": list(verdicts), **{name: [v[i] for v in verdicts.values()] for i, name in enumerate(columns)}},
-    )
-    steps = [
-        {"step": "captions", "in": 160, "kept": 160, "dropped": {"too_long": 0}},
-        {"step": "safety", "in": 160, "kept": 156, "dropped": {"weapon": 4}},
-        {"step": "duplicates", "in": 156, "kept": 150, "dropped": {"exact_duplicate": 0, "near_duplicate": 6}},
-    ]
-    files.write_json(run / "selection/funnel.json", {"steps": steps})
-
-
-@pytest.fixture(scope="module")
 def html(run: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
     out = tmp_path_factory.mktemp("out")
     counts = report(CONFIG, run, out)
@@ -175,10 +86,9 @@ def test_every_section_is_there(html: str) -> None:
     page = Page(html)
     headings = page.of("h2")
     assert headings == [
-        "Stages", "Curriculum", "Controls", "Concepts", "Corpora", "Funnel", "Duplicates", "Contamination",
-        "Safety and personal data", "Signals", "Fit of picture and caption", "Training", "Scores", "Sample queries",
-        "Sources, licences, credit",
-        "Recipe and versions",
+        "Scores", "Right and wrong answers", "Training", "Stages", "Curriculum", "Controls", "Concepts", "Corpora",
+        "Funnel", "Duplicates", "Contamination", "Safety and personal data", "Signals", "Fit of picture and caption",
+        "Nearest neighbours", "Sources, licences, credit", "Recipe and versions",
     ]  # fmt: skip
     assert page.of("h1") == ["shapes"]
     assert "Forms & colours." in page.text()
@@ -203,7 +113,10 @@ def test_stages_show_words_and_pictures(html: str, run: Path) -> None:
         )
         assert sentence in " ".join(page.text().replace(" ,", ",").replace(" .", ".").split())
     grids = [tag for tag, attributes in page.elements if attributes.get("class") == "tile"]
-    assert len(grids) == 3 * 6 + 2 * 3 + 2 * 4 + 2 * 4  # stages, evaluation sets, pairs, ends of two corpora
+    found = read_neighbours(CONFIG, run, read_catalogue(run))
+    assert found is not None
+    near = sum(1 + len(item.found) for item in (*found.pictures, *found.captions))
+    assert len(grids) == 3 * 6 + 2 * 3 + 2 * 4 + 2 * 4 + near  # stages, evaluation sets, pairs, ends of two corpora
 
 
 def test_scores_stand_beside_their_controls(html: str, run: Path) -> None:
@@ -216,6 +129,52 @@ def test_scores_stand_beside_their_controls(html: str, run: Path) -> None:
     assert f"gallery {held_out['gallery']}" in text
     chance = {row["row"]: row for row in held_out["rows"]}["chance"]["recall"]["1"]["value"]
     assert f"chance {100 * chance:.1f}" in text
+
+
+def test_answers_stand_beside_the_right_one(html: str, run: Path) -> None:
+    page = Page(html)
+    evaluation = files.read_json(run / "reports/evaluation.json")
+    asked = [example for entry in evaluation["sets"] for example in entry["examples"]]
+    by_text = [example for example in asked if example["direction"] == "text_to_image"]
+    assert page.of("q")[: len(by_text)] == [example["caption"] for example in by_text]
+    alternatives = [attributes["alt"] for tag, attributes in page.elements if tag == "img"]
+    for example in by_text:
+        assert f"right answer: {example['caption']}" in alternatives
+    late = [example for example in asked if not any(result["correct"] for result in example["results"])]
+    assert late
+    for example in late:
+        assert f"right one at rank {example['rank']}" in page.text()
+
+
+def test_pictures_say_what_they_show(html: str) -> None:
+    """Each picture has its caption below it or as its alternative."""
+    for place, (tag, attributes) in enumerate(elements := Page(html).elements):
+        if tag == "img" and not attributes["alt"]:
+            assert "figcaption" in [following for following, _ in elements[place + 1 : place + 3]]
+
+
+def test_neighbours_are_those_of_the_search(html: str, run: Path) -> None:
+    found = read_neighbours(CONFIG, run, read_catalogue(run))
+    assert found is not None and found.samples == 160
+    assert len(found.pictures) == len(found.captions) == 3
+    unsafe = {f"black arc{place}" for place in ("", " here", " up high", " far down below")}
+    for item in (*found.pictures, *found.captions):
+        assert item.asked.caption not in {tile.caption for tile in item.found}
+        assert not unsafe & {item.asked.caption, *(tile.caption for tile in item.found)}
+        scores = [float(tile.note) for tile in item.found]
+        assert scores == sorted(scores, reverse=True)
+    for item in found.pictures:
+        hits = search(run, uid=item.asked.uid, k=CONFIG.nearest)
+        assert [tile.uid for tile in item.found] == [hit.uid for hit in hits if hit.caption not in unsafe]
+    assert len({item.asked.uid for item in (*found.pictures, *found.captions)}) == 6
+
+
+def test_an_index_of_other_data_is_refused(run: Path, tmp_path: Path) -> None:
+    bad = shutil.copytree(run, tmp_path / "run")
+    with (bad / "index/samples.parquet").open("ab") as file:
+        file.write(b"0")
+    with pytest.raises(DataError, match="index"):
+        report(CONFIG, bad, tmp_path)
 
 
 def test_nothing_is_asked_of_the_network_and_nothing_runs(html: str) -> None:
@@ -250,7 +209,7 @@ def test_hostile_words_are_inert(run: Path, tmp_path: Path) -> None:
     from pipeline.shards.stage import stage
 
     bad = tmp_path / "run"
-    shutil.copytree(run, bad, ignore=shutil.ignore_patterns("stages", "curriculum"))
+    shutil.copytree(run, bad, ignore=shutil.ignore_patterns("stages", "curriculum", "index"))
     table = read_columns(run / "signals/samples.parquet")
     for name in ("caption", "attribution", "corpus", "licence"):
         table[name] = [HOSTILE[number % len(HOSTILE)] for number in range(len(table["uid"]))]
@@ -260,7 +219,9 @@ def test_hostile_words_are_inert(run: Path, tmp_path: Path) -> None:
     evaluation = files.read_json(run / "reports/evaluation.json")
     evaluation["stages"] = files.read_json(bad / "stages/manifest.json")["sha256"]
     for entry in evaluation["sets"]:
-        entry["examples"] = [{**example, "caption": HOSTILE[0]} for example in entry["examples"]]
+        for example in entry["examples"]:
+            for item in (example, example["answer"], *example["results"]):
+                item.update({"caption": HOSTILE[0]} if "caption" in item else {})
     files.write_json(bad / "reports/evaluation.json", evaluation)
     (bad / "recipe.yaml").write_text(json.dumps({"name": HOSTILE[0], "description": HOSTILE[1]}))
 
@@ -269,7 +230,7 @@ def test_hostile_words_are_inert(run: Path, tmp_path: Path) -> None:
     assert_inert(page)
     assert page.of("h1") == [HOSTILE[0]]
     assert set(HOSTILE) <= set(page.of("figcaption"))
-    assert HOSTILE[0] in page.of("q")
+    assert HOSTILE[0] in page.of("q") and HOSTILE[0] in page.of("span")
     assert "49049" not in page.of("figcaption")
 
 
@@ -285,6 +246,7 @@ def test_a_run_without_a_model_still_has_a_report(run: Path, tmp_path: Path) -> 
     text = Page((tmp_path / "reports/report.html").read_text()).text()
     assert "No model was trained in this run." in text
     assert "No model was evaluated in this run." in text
+    assert text.index("Funnel Every sample") < text.index("No model was evaluated")  # what there is comes first
     assert "160 in, 150 kept" in text
 
 
