@@ -29,3 +29,8 @@ class PublishConfig(Config):
     unknown: bool = Field(
         False, description="also samples of unknown licence; whoever says so has cleared them by other means"
     )
+    model_licence: str = Field(
+        "",
+        description="of the weights of trained models, an SPDX expression; with it they go along, where everything "
+        "that they learned from does",
+    )

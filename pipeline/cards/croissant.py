@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline import files
-from pipeline.licences import hub_licence
+from pipeline.licences import UNKNOWN, hub_licence
 from pipeline.shards.write import file_entry
 from pipeline.tables import write_table
 
@@ -119,7 +119,7 @@ def croissant(facts: Mapping[str, Any], table: Mapping[str, Any], folder: str) -
         "conformsTo": list(VERSIONS),
         "name": config.name,
         "description": _description(facts),
-        "license": [licence_url(licence) for licence in facts["licences"]],
+        "license": list(dict.fromkeys(licence_url(licence or UNKNOWN[0]) for licence in facts["licences"])),
         "version": f"{config.version}+{manifest['sha256'][:16]}",
         "citeAs": facts["citation"],
         "creator": [

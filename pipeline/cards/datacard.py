@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline import files
+from pipeline.cards.clip_benchmark import FOLDER as CLIP_BENCHMARK
 from pipeline.cards.config import CardConfig
 from pipeline.cards.croissant import CROISSANT_FILES, write_croissant
 from pipeline.cards.facts import Source, gather
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 CARD = "README.md"
+MODELS = "models"
 TEMPLATE = Path(__file__).with_name("datacard.md.jinja")
 SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 
@@ -145,5 +147,7 @@ def render(facts: dict[str, Any]) -> str:
         keep_trailing_newline=True,
     )
     environment.filters |= {"cell": cell, "fenced": fenced, "number": lambda value: f"{value:,}"}
-    further = {"no_uses": NO_USES, "train_data": train_data(facts["manifest"])}
+    further: dict[str, Any] = {"no_uses": NO_USES, "train_data": train_data(facts["manifest"])}
+    for name, folder in {"benchmarks": CLIP_BENCHMARK, "models": MODELS}.items():
+        further[name] = [path.partition("/")[2] for path in facts["beside"] if path.startswith(f"{folder}/")]
     return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(facts | further)

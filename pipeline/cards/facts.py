@@ -59,6 +59,7 @@ def gather(
     sources: Sequence[Source],
     *,
     growth: Sequence[dict[str, Any]] | None = None,
+    beside: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Return all that the card's text says, as plain values.
 
@@ -66,6 +67,7 @@ def gather(
         manifest: of the run's stages, or of the part of them that is published.
         rows: the samples that it names, as `staged_rows` returns them.
         growth: new words and vocabulary by stage, where they are not those of the whole order.
+        beside: what else is published: files and folders by their paths.
     """
     licences = Counter(row["licence"] for row in rows)
     summary = files.read_json(run / "curriculum/summary.json")
@@ -73,6 +75,7 @@ def gather(
         "config": config,
         "manifest": manifest,
         "published": manifest.get("published"),
+        "beside": list(beside),
         "summary": summary,
         "growth": {entry["stage"]: entry for entry in (summary["stages"] if growth is None else growth)},
         "samples": len(rows),

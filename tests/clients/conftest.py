@@ -1,27 +1,35 @@
-"""What was published of a small run, what its samples are, and a place where each client tells what it has read."""
+"""What was published of a small run, what its samples are, and a way for each client to tell what it has read."""
 
-import json
 import os
 import runpy
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from environments import client_environment
-from matrix import Row, markdown
+from matrix import CLIENTS
 
+from essen.config import EvaluateConfig, ModelConfig, NoFusionConfig, TextConfig, VisionConfig
+from essen.export import save_model
+from essen.export.export import export_model
+from essen.model import build_model
+from essen.tokenizer import train_tokenizer
 from pipeline.acquire.card import Card
 from pipeline.cards.config import CardConfig, PublishConfig
 from pipeline.cards.datacard import write_cards
 from pipeline.curriculum.config import CurriculumConfig
 from pipeline.curriculum.order import order
 from pipeline.files import sha256_bytes
+from pipeline.measure.config import EmbedConfig
+from pipeline.measure.vectors import IMAGES, write_vectors
 from pipeline.publish import publish
 from pipeline.shards.config import StageConfig
 from pipeline.shards.read import ShardReader, open_stages
 from pipeline.shards.stage import stage
+from pipeline.tables import read_columns
 from pipeline.workspace import Step, Workspace
 
 HERE = Path(__file__).parent
@@ -35,14 +43,48 @@ def card(name: str) -> Card:
     return Card(name=name, **words, redistributable=True, source=source, body="", path=Path())  # type: ignore[arg-type]
 
 
+def embed(run: Path, out: Path) -> dict[str, int]:
+    """Vectors of the pictures by which they can be told apart."""
+    hashes = sorted(set(read_columns(run / "signals/samples.parquet", ["image_sha256"])["image_sha256"]))
+    vectors = np.frombuffer(bytes.fromhex("".join(hashes)), np.uint8).reshape(len(hashes), -1).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    folder = out / "embeddings" / EmbedConfig().image_folder
+    return {"pictures": write_vectors(IMAGES, folder, hashes, vectors, {"encoder": "digests"})}
+
+
+def model_folder(run: Path, target: Path) -> Path:
+    """A small model of the run, exported."""
+    captions = read_columns(run / "signals/samples.parquet", ["caption"])["caption"]
+    tokenizer = train_tokenizer(captions, 300)
+    config = ModelConfig(
+        name="tiny",
+        image_size=32,
+        embedding_size=32,
+        vision=VisionConfig(widths=(8, 16), blocks=(1, 1), layers=1, heads=2),
+        text=TextConfig(vocab_size=300, max_length=8, width=16, layers=1, heads=2),
+        fusion=NoFusionConfig(kind="none"),
+    )
+    save_model(build_model(config, tokenizer.vocab_size, seed=0), tokenizer, config, run / "models/tiny")
+    export_model(run / "models/tiny", target, licence="CC-BY-4.0", config=EvaluateConfig(resamples=100))
+    return target
+
+
 @pytest.fixture(scope="session")
 def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder that `publish` makes of a run with 160 drawings in two stages and two evaluation sets."""
+    """The folder that `publish` makes of a run with 160 drawings in two stages, two evaluation sets, and a model."""
     folder = tmp_path_factory.mktemp("clients")
     run = make_run(folder / "run")
     order(CurriculumConfig(stages=("one", "two")), run, run)
     cards, config = [card(name) for name in ("shapes", "lines")], CardConfig(name="small", published="2026-11-22")
     workspace = Workspace(run)
+    workspace.run(
+        Step(
+            name="embed",
+            function=lambda out: embed(run, out),
+            outputs=("embeddings",),
+            params={"config": EmbedConfig().model_dump(mode="json")},
+        )
+    )
     workspace.run(
         Step(
             name="stage",
@@ -60,8 +102,15 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
             params={"config": config.model_dump(mode="json"), "cards": dumped},
         )
     )
-    assert publish(PublishConfig(), run, folder / "published")["kept"] == 160
+    models = {"tiny": model_folder(run, folder / "exported")}
+    assert publish(PublishConfig(), run, folder / "published", models=models)["kept"] == 160
     return folder / "published"
+
+
+@pytest.fixture(autouse=True)
+def offline(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("HF_HUB_DISABLE_TELEMETRY", "1")
 
 
 @pytest.fixture(scope="session")
@@ -84,17 +133,15 @@ def train(expected: dict[str, Samples]) -> Samples:
     return {**expected["1-one"], **expected["2-two"]}
 
 
-@pytest.fixture(scope="session")
-def tell(pytestconfig: pytest.Config) -> Iterator[Callable[[str, str, str, int | None], None]]:
-    """A function that notes a client, its version, how it reads and how many samples it had right.
+@pytest.fixture
+def tell(request: pytest.FixtureRequest) -> Callable[[int | None], None]:
+    """A function that says how many samples a client had right: as many as the table of clients says."""
+    (row,) = (row for row in CLIENTS if row.test == request.node.name)
 
-    The notes of a session are ``clients.json`` and ``clients.md`` in the folder ``clients`` of pytest's cache.
-    """
-    rows: list[Row] = []
-    yield lambda *facts: rows.append(Row(*facts))
-    folder = pytestconfig.cache.mkdir("clients")  # type: ignore[union-attr]
-    (folder / "clients.json").write_text(json.dumps([row._asdict() for row in rows], indent=1) + "\n")
-    (folder / "clients.md").write_text(markdown(rows))
+    def told(samples: int | None) -> None:
+        assert samples == row.samples, f"{row.client}: the table says {row.samples}"
+
+    return told
 
 
 @pytest.fixture(scope="session")

@@ -6,8 +6,10 @@
 import hashlib
 import io
 import json
+import subprocess
 import sys
 import tarfile
+import zipfile
 from collections.abc import Callable, Iterable
 from importlib.metadata import version
 from typing import Any
@@ -85,6 +87,42 @@ def with_open_clip(shards: str, samples: str, batch: str) -> Samples:
     return collected(sample(uid, row["jpg"], row["txt"]) for uid, row in raw.items())
 
 
+def with_table(source: Any) -> Samples:
+    """What a table with pictures holds, as pyarrow reads it."""
+    import pyarrow.parquet as pq
+
+    rows = pq.read_table(source, columns=["uid", "image", "caption"]).to_pylist()
+    return collected(sample(row["uid"], row["image"]["bytes"], row["caption"]) for row in rows)
+
+
+def with_embedding_atlas(table: str, target: str) -> Samples:
+    """What embedding-atlas hands to its page: its command exports page and data; raises unless they lie on the map."""
+    from embedding_atlas.cli import main
+
+    options = ["--text", "caption", "--image", "image", "--x", "x", "--y", "y", "--export-application", target]
+    main([table, *options], standalone_mode=False)
+    with zipfile.ZipFile(target) as archive:
+        shown = json.loads(archive.read("data/metadata.json"))["props"]["data"]
+        assert (shown["projection"]["x"], shown["projection"]["y"], shown["text"]) == ("x", "y", "caption")
+        return with_table(io.BytesIO(archive.read("data/dataset.parquet")))
+
+
+def with_clip_benchmark(root: str) -> Samples:
+    """What CLIP_benchmark reads of a retrieval set: pixels without names, so that they go by the first caption."""
+    from clip_benchmark.datasets.builder import build_dataset
+
+    task = "zeroshot_retrieval"
+    data = build_dataset("wds/set", root=root, split="test", task=task, transform=lambda picture: picture)
+    return collected(sample(texts[0], picture.tobytes(), "\n".join(texts)) for picture, texts in data)
+
+
+def output(done: subprocess.CompletedProcess[str]) -> tuple[str, Samples]:
+    """What a reader has printed: the client's version, and the samples."""
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout.splitlines()[-1])
+    return told["version"], {uid: (picture, caption) for uid, (picture, caption) in told["samples"].items()}
+
+
 def decoded(picture: bytes) -> Any:
     import numpy as np
     from PIL import Image
@@ -96,6 +134,8 @@ PACKAGES: dict[Callable[..., Samples], str] = {
     with_webdataset: "webdataset",
     with_mlcroissant: "mlcroissant",
     with_open_clip: "open_clip_torch",
+    with_embedding_atlas: "embedding-atlas",
+    with_clip_benchmark: "clip_benchmark",
 }
 
 if __name__ == "__main__":

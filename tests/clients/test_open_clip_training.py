@@ -7,7 +7,6 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
-from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -22,9 +21,7 @@ STEP = re.compile(r"Train Epoch: (\d+) \[ *(\d+)/(\d+) .* Loss: ([\d.]+|nan)")
 
 
 @pytest.mark.slow
-def test_twenty_steps_over_two_stages(
-    published: Path, tmp_path: Path, tell: Callable[[str, str, str, int | None], None]
-) -> None:
+def test_twenty_steps_over_two_stages(published: Path, tmp_path: Path, tell: Callable[[int | None], None]) -> None:
     model = tmp_path / "tiny"
     model.mkdir()
     (model / "open_clip_config.json").write_text(json.dumps({"model_cfg": TINY, "preprocess_cfg": {}}))
@@ -54,8 +51,7 @@ def test_twenty_steps_over_two_stages(
     first = tmp_path / "logs with a space/1-one/checkpoints/epoch_1.pt"
     assert f"resuming checkpoint '{first}' (epoch 1)" in done.stderr
     assert (tmp_path / "logs with a space/2-two/checkpoints/epoch_2.pt").is_file()
-    told = f"{version('open_clip_torch')} with webdataset 0.2.86"
-    tell("open_clip", told, f"its training command, {len(steps)} steps by train_open_clip.sh", None)
+    tell(None)
 
 
 def test_the_script_says_what_order_it_knows(published: Path) -> None:

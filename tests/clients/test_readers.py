@@ -1,28 +1,19 @@
 """The published shards in every client that reads them: the same uids, the same bytes."""
 
-import json
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable
-from importlib.metadata import version
 from pathlib import Path
 
 import pytest
-from readers import with_datasets, with_tarfile, with_webdataset
+from readers import output, with_datasets, with_tarfile, with_webdataset
 
 from pipeline.cards.open_clip import train_data
 from pipeline.files import read_json
 
 Samples = dict[str, tuple[str, str]]
-Tell = Callable[[str, str, str, int], None]
+Tell = Callable[[int | None], None]
 Read = Callable[..., subprocess.CompletedProcess[str]]
-
-
-@pytest.fixture(autouse=True)
-def offline(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    monkeypatch.setenv("HF_HUB_DISABLE_TELEMETRY", "1")
 
 
 @pytest.fixture
@@ -30,30 +21,23 @@ def shards(published: Path) -> list[str]:
     return [str(path) for stage in ("1-one", "2-two") for path in sorted((published / stage).glob("*.tar"))]
 
 
-def output(done: subprocess.CompletedProcess[str]) -> tuple[str, Samples]:
-    """What a reader has printed: the client's version, and the samples."""
-    assert done.returncode == 0, done.stderr
-    told = json.loads(done.stdout.splitlines()[-1])
-    return told["version"], {uid: (picture, caption) for uid, (picture, caption) in told["samples"].items()}
-
-
 def test_tarfile(shards: list[str], train: Samples, tell: Tell) -> None:
     found = with_tarfile(*shards)
     assert found == train
-    tell("tarfile", sys.version.split()[0], "the shards", len(found))
+    tell(len(found))
 
 
 def test_webdataset(shards: list[str], train: Samples, tell: Tell) -> None:
     found = with_webdataset(*shards)
     assert found == train
-    tell("webdataset", version("webdataset"), "the shards", len(found))
+    tell(len(found))
 
 
 @pytest.mark.slow
 def test_the_last_webdataset_before_1(shards: list[str], train: Samples, tell: Tell, read_apart: Read) -> None:
     found_version, found = output(read_apart("with_webdataset", *shards, packages="webdataset==0.2.111"))
     assert (found_version, found) == ("0.2.111", train)
-    tell("webdataset", found_version, "the shards", len(found))
+    tell(len(found))
 
 
 @pytest.mark.parametrize("streaming", [False, True])
@@ -70,8 +54,7 @@ def test_hf_datasets_by_the_configurations_of_the_card(
     for (configuration, split), samples in wanted.items():
         found = with_datasets(str(published), configuration, split, str(tmp_path), streaming=streaming)
         assert found == samples
-    way = "streamed" if streaming else "as a table"
-    tell("datasets", version("datasets"), f"the folder by its card, every configuration, {way}", 160)
+    tell(len(train) + len(expected["eval-validation"]) + len(expected["eval-test_names"]))
 
 
 @pytest.mark.slow
@@ -83,9 +66,9 @@ def test_mlcroissant(
     assert {entry["@id"] for entry in read_json(description)["recordSet"]} == {"all", *stages, *splits}
     _, found = output(read_apart("with_mlcroissant", description, "all"))
     assert found == train
-    release, found = output(read_apart("with_mlcroissant", description, *stages, *splits))
+    _, found = output(read_apart("with_mlcroissant", description, *stages, *splits))
     assert found == {uid: told for samples in expected.values() for uid, told in samples.items()}
-    tell("mlcroissant", release, "croissant.json, every record set, sha256 checked", len(found))
+    tell(len(found))
 
 
 @pytest.mark.slow
@@ -107,6 +90,6 @@ def test_the_training_loader_of_open_clip(published: Path, train: Samples, tell:
     data = train_data(read_json(published / "manifest.json"), f"{published}/")
     assert data.shards == f"{published}/1-one/{{00000..00003}}.tar::{published}/2-two/{{00000..00002}}.tar"
     done = read_apart("with_open_clip", data.shards, str(data.samples), "8", packages="webdataset==0.2.86")
-    release, found = output(done)
+    _, found = output(done)
     assert found == train
-    tell("open_clip", f"{release} with webdataset 0.2.86", "its training loader, stages joined by ::", len(found))
+    tell(len(found))
