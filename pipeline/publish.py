@@ -2,22 +2,25 @@
 
 Shards hold one group of licences each, so they are copied as they are or left out as a whole; indexes, sizes, orders,
 subsets, ontology, card, credits and manifest are written anew for what remains. Content comes first and the manifest
-last: a folder without a manifest is not published. Everything that touches the destination is in `Folder`.
+last: a folder without a manifest is not published; see `pipeline.delivery`.
 """
 
-import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
 from pipeline import files
 from pipeline.cards.config import CardConfig, PublishConfig
-from pipeline.errors import ConfigError, DataError, SafetyError
+from pipeline.cards.datacard import MODELS
+from pipeline.delivery import Bucket, Folder, Item, deliver
+from pipeline.errors import ConfigError, SafetyError
 from pipeline.licences import OPEN
+from pipeline.remote import Store, is_url, is_web, shown
 from pipeline.shards.write import samples_by_group
 from pipeline.workspace import Counts, Workspace
 
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from pipeline.acquire.card import Card
+    from pipeline.shards.read import StagedSet
 
 # Why the groups that are not passed on stay out.
 REASONS = {
@@ -35,68 +39,14 @@ REASONS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
-    """A file to publish: its name in the destination, where it lies now, and the sha256 that it must have."""
-
-    name: str
-    source: Path
-    sha256: str
-
-
-class Folder:
-    """A destination on this machine; names are relative to it, with slashes."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-
-    def names(self) -> set[str]:
-        """Return the names of all files that are there."""
-        found = files.files_below(self.root) if self.root.exists() else []
-        return {path.relative_to(self.root).as_posix() for path in found}
-
-    def manifest(self) -> dict[str, Any] | None:
-        """Return the manifest of what was published there, None where nothing was.
-
-        Raises:
-            DataError: there is a manifest of something else.
-        """
-        from pipeline.shards.read import read_manifest
-
-        return read_manifest(self.root) if (self.root / "manifest.json").is_file() else None
-
-    def has(self, item: Item) -> bool:
-        """Tell whether a file is there already, whole."""
-        path = self.root / item.name
-        return path.is_file() and files.sha256_file(path) == item.sha256
-
-    def put(self, item: Item) -> None:
-        """Copy a file there, atomically.
-
-        Raises:
-            DataError: its content is not what it should be.
-        """
-        path = self.root / item.name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(path.name + ".part")
-        shutil.copyfile(item.source, part)
-        if files.sha256_file(part) != item.sha256:
-            files.remove(part)
-            raise DataError(f"{item.source} is damaged: its sha256 is not the one in the manifest; stage again")
-        files.sync_file(part)
-        part.replace(path)
-        files.sync_directory(path.parent)
-
-    def remove(self, name: str) -> None:
-        """Remove a file, and its folder where that is empty then."""
-        path = self.root / name
-        files.remove(path)
-        files.sync_directory(path.parent)
-        if path.parent != self.root and not any(path.parent.iterdir()):
-            path.parent.rmdir()
-
-
-def publish(config: PublishConfig, run: Path, target: Path, *, everything: bool = False) -> Counts:
+def publish(
+    config: PublishConfig,
+    run: Path,
+    target: Path | str,
+    *,
+    everything: bool = False,
+    models: Mapping[str, Path] = MappingProxyType({}),
+) -> Counts:
     """Copy what may be passed on of a run's stages into a folder, with card, credits and a manifest of its own.
 
     Published are the licences that permit it, share-alike ones in shards of their own. Non-commercial licences, those
@@ -104,8 +54,10 @@ def publish(config: PublishConfig, run: Path, target: Path, *, everything: bool 
     licences are if the recipe says so. What an earlier call published there and this one does not is removed.
 
     Args:
-        target: a new folder, an empty one, or one that this function has written.
+        target: a new folder, an empty one, or one that this function has written: on this machine, or at the address
+            of a store that fsspec knows (``s3://bucket/folder``).
         everything: refuse where anything would be left out.
+        models: folders that go along below ``models/``, by name.
 
     Returns:
         Counts with ``in``, ``kept`` and ``dropped`` by reason.
@@ -115,18 +67,46 @@ def publish(config: PublishConfig, run: Path, target: Path, *, everything: bool 
         DataError: a file of the stages is missing or damaged.
         SafetyError: nothing may be passed on, or not all of what was asked for.
     """
-    if "://" in str(target):
-        raise ConfigError(f"{target} is no local folder; publish to a folder and copy that, its manifest.json last")
-    if target.resolve().is_relative_to(run.resolve()) or run.resolve().is_relative_to(target.resolve()):
-        raise ConfigError(f"{target} and the run {run} lie in each other; choose another folder")
+    destination = _destination(target, run)
+    destination.names()  # a store that does not let us says so before anything is built
     manifest, card, sources = _finished(run)
-    allowed = {OPEN, "share_alike"} | ({"unknown"} if config.unknown else set())
+    allowed = _allowed(config)
     counts = _counts(manifest, allowed)
     _check(run, counts, everything=everything)
     with tempfile.TemporaryDirectory(prefix="essen-publish-") as scratch:
-        items = _build(run, Path(scratch), manifest, allowed, counts, (card, sources))
-        _deliver(items, Folder(target))
+        items = _build(run, Path(scratch), manifest, allowed, counts, (card, sources), models)
+        _check_words(run, Path(scratch), items, models)
+        deliver(items, destination)
     return counts
+
+
+def publishable(config: PublishConfig, run: Path) -> Counts:
+    """Return the counts that `publish` would return, and copy nothing.
+
+    Raises:
+        ConfigError: the run has no card yet.
+    """
+    return _counts(_finished(run)[0], _allowed(config))
+
+
+def _allowed(config: PublishConfig) -> set[str]:
+    return {OPEN, "share_alike"} | ({"unknown"} if config.unknown else set())
+
+
+def _destination(target: Path | str, run: Path) -> Folder | Bucket:
+    """Return where to publish to.
+
+    Raises:
+        ConfigError: nothing can be written there, or it lies in the run.
+    """
+    if is_web(str(target)):
+        raise ConfigError(f"{shown(str(target))} can only be read; publish to a folder, or to a store such as s3://…")
+    if is_url(str(target)):
+        return Bucket(Store(str(target)))
+    folder = Path(target)
+    if folder.resolve().is_relative_to(run.resolve()) or run.resolve().is_relative_to(folder.resolve()):
+        raise ConfigError(f"{folder} and the run {run} lie in each other; choose another folder")
+    return Folder(folder)
 
 
 def _finished(run: Path) -> tuple[dict[str, Any], CardConfig, "list[Card]"]:
@@ -175,6 +155,21 @@ def _check(run: Path, counts: Counts, *, everything: bool) -> None:
         raise SafetyError(f"{run}: not all samples may be passed on ({reasons}); publish the others without --all")
 
 
+def _check_words(run: Path, scratch: Path, items: Sequence[Item], models: Mapping[str, Path]) -> None:
+    """Raise where a card leaves something unsaid, or says it in words that nobody knows.
+
+    Raises:
+        ConfigError: with the first fault.
+    """
+    from pipeline.cards.check import check_cards, check_model_card
+
+    problems = check_cards(scratch, {item.name for item in items})
+    problems += [problem for folder in models.values() for problem in check_model_card(folder)]
+    if problems:
+        first = problems[0].replace(f"{scratch}/", "")
+        raise ConfigError(f"{run}: {first} ({len(problems)} in all); correct the data cards or the recipe's card words")
+
+
 def _build(
     run: Path,
     scratch: Path,
@@ -182,6 +177,7 @@ def _build(
     allowed: set[str],
     counts: Counts,
     words: "tuple[CardConfig, list[Card]]",
+    models: Mapping[str, Path],
 ) -> list[Item]:
     """Write what is not copied as it is, and return all files to publish, the manifest last.
 
@@ -193,7 +189,8 @@ def _build(
     from pipeline.shards.stage import write_manifest
     from pipeline.shards.write import file_entry
 
-    sets, tables = _sets(run, scratch, allowed)
+    parts = _sets(run, scratch, allowed)
+    sets, tables = [part.entry for part in parts], {part.entry["path"]: part.table for part in parts}
     stages = [entry for entry in sets if "stage" in entry]
     if not stages:
         raise SafetyError(f"{run}: no training sample of it may be passed on")
@@ -205,8 +202,10 @@ def _build(
         "evaluation": [entry for entry in sets if "split" in entry],
         "published": {**counts, "of": manifest["sha256"]},
     }
-    described = _describe(run, scratch, part, tables, uids, words)
+    beside, forms = _beside(run, scratch, parts, models)
+    described = _describe(run, scratch, part, tables, uids, words, beside)
     further = [file_entry(scratch / name) for name in ("ATTRIBUTION.csv", *described)]
+    further += [{"file": item.name, "sha256": item.sha256, "bytes": item.source.stat().st_size} for item in forms]
     own_uids = {entry["path"]: tables[entry["path"]].column("uid").to_pylist() for entry in stages}
     further += write_extras(scratch, run / "stages/orders", run / "stages/ontology.json", own_uids)
     size, order = manifest["image"]["size"], manifest["order"]
@@ -214,13 +213,32 @@ def _build(
     write_manifest(scratch, size, order, stages, part["evaluation"], further=further, **facts)
     shards = [(entry["path"], shard) for entry in sets for shard in entry["shards"]]
     items = [Item(f"{path}/{s['file']}", run / "stages" / path / s["file"], s["sha256"]) for path, s in shards]
-    own = [path.relative_to(scratch).as_posix() for path in files.files_below(scratch)]
+    known = {item.source for item in forms}
+    own = [path.relative_to(scratch).as_posix() for path in files.files_below(scratch) if path not in known]
     own.sort(key=lambda name: name == "manifest.json")
-    return items + [Item(name, scratch / name, files.sha256_file(scratch / name)) for name in own]
+    return items + forms + [Item(name, scratch / name, files.sha256_file(scratch / name)) for name in own]
 
 
-def _sets(run: Path, scratch: Path, allowed: set[str]) -> "tuple[list[dict[str, Any]], dict[str, pa.Table]]":
-    """Write index and sizes of what remains of each set; return their entries, and the indexes by folder."""
+def _beside(
+    run: Path, scratch: Path, parts: "Sequence[StagedSet]", models: Mapping[str, Path]
+) -> tuple[list[str], list[Item]]:
+    """Write the forms that other tools open; return what lies beside the shards, models included, and its files."""
+    from pipeline.cards.atlas import write_atlas
+    from pipeline.cards.clip_benchmark import write_clip_benchmark
+
+    evaluation = [part for part in parts if not part.stage]
+    written = [*write_atlas(scratch, run, parts), *write_clip_benchmark(scratch, evaluation)]
+    places = {name: scratch / name for name in written} | {f"{MODELS}/{name}": models[name] for name in models}
+    items = [
+        Item((Path(name) / path.relative_to(place)).as_posix(), path, files.sha256_file(path))
+        for name, place in places.items()
+        for path in files.files_below(place)
+    ]
+    return list(places), items
+
+
+def _sets(run: Path, scratch: Path, allowed: set[str]) -> "list[StagedSet]":
+    """Write index and sizes of what remains of each set; return these, with their shards where they are now."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -229,7 +247,7 @@ def _sets(run: Path, scratch: Path, allowed: set[str]) -> "tuple[list[dict[str, 
     from pipeline.shards.write import write_index
 
     opened = open_stages(run / "stages")
-    entries, tables = [], {}
+    remaining = []
     for part in (*opened.stages, *opened.evaluation.values()):
         shards = [shard for shard in part.entry["shards"] if shard["licence"] in allowed]
         if not shards:
@@ -240,9 +258,8 @@ def _sets(run: Path, scratch: Path, allowed: set[str]) -> "tuple[list[dict[str, 
         entry = {**part.entry, **write_index(scratch / path, table, shards)}
         if "difficulty" in entry:
             entry["difficulty"] = difficulty_spread(table.column("difficulty").to_pylist())
-        entries.append(entry)
-        tables[path] = table
-    return entries, tables
+        remaining.append(replace(part, entry=entry, table=table))
+    return remaining
 
 
 def _describe(
@@ -252,6 +269,7 @@ def _describe(
     tables: "Mapping[str, pa.Table]",
     uids: set[str],
     words: "tuple[CardConfig, Sequence[Card]]",
+    beside: Sequence[str],
 ) -> list[str]:
     """Write card, Croissant description and training script of what is published; return the files' names."""
     from pipeline.cards.datacard import describe, staged_rows
@@ -263,34 +281,5 @@ def _describe(
     used = {row["corpus"] for row in rows}
     growth = growth_by_stage({entry["stage"]: tables[entry["path"]].column("caption") for entry in manifest["stages"]})
     present = [source for source in sources if source.name in used]
-    return describe(gather(config, run, manifest, rows, present, growth=growth), tables, scratch)
-
-
-def _deliver(items: Sequence[Item], target: Folder) -> None:
-    """Bring the files to their destination; interrupted anywhere, the same call ends in the same files.
-
-    Raises:
-        ConfigError: it holds something that was not published by us.
-    """
-    from pipeline.shards.read import file_names
-
-    try:
-        before = target.manifest()
-    except DataError:
-        raise ConfigError(f"{target.root} holds another manifest.json; choose an empty folder") from None
-    wanted = {item.name for item in items}
-    known = wanted | set(file_names(before) if before else ())
-    present = target.names()
-    if foreign := sorted(name for name in present if name.removesuffix(".part") not in known):
-        raise ConfigError(
-            f"{target.root} holds {foreign[0]}, which is no part of a published set; choose an empty folder"
-        )
-    # The old manifest goes after the files that only it names, and before any content changes: a call that is killed
-    # leaves a folder that the next one knows as its own, and that no reader takes for whole.
-    for name in sorted(present - wanted):
-        target.remove(name)
-    if "manifest.json" in present:
-        target.remove("manifest.json")
-    for item in items:
-        if not target.has(item):
-            target.put(item)
+    facts = gather(config, run, manifest, rows, present, growth=growth, beside=beside)
+    return describe(facts, tables, scratch)

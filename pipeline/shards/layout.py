@@ -6,6 +6,7 @@ from typing import Any
 from pipeline.errors import ConfigError
 
 FORMAT = "essen-stages/1"  # of the manifest
+NOTE = "publishing.json"  # lies beside a publication under way; no reader needs it
 MIN_SHARDS = 8
 MIN_SAMPLES_PER_SHARD = 16
 MAX_SHARD_BYTES = 256 * 2**20

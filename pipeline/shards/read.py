@@ -4,6 +4,7 @@ Nothing is decoded here and no state is kept but open files, so threads can shar
 be handed one.
 """
 
+import json
 import mmap
 from dataclasses import dataclass
 from pathlib import Path
@@ -150,17 +151,29 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     path = folder / "manifest.json"
     if not path.is_file():
         raise DataError(f"{folder} holds no manifest.json; name a folder that `essen stage` has written")
+    return parse_manifest(path.read_bytes(), path)
+
+
+def parse_manifest(data: bytes, place: Path | str) -> dict[str, Any]:
+    """Return the content of a ``manifest.json``, checked against its own digest.
+
+    Args:
+        place: where it was found, for messages.
+
+    Raises:
+        DataError: it is damaged or of another format.
+    """
     try:
-        manifest = files.read_json(path)
+        manifest = json.loads(data)
     except ValueError:
-        raise DataError(f"{path} is damaged: not a JSON text; stage again") from None
+        raise DataError(f"{place} is damaged: not a JSON text; stage again") from None
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-        raise DataError(f"{path} is not of the format {FORMAT}; stage again with this version")
+        raise DataError(f"{place} is not of the format {FORMAT}; stage again with this version")
     content = {key: value for key, value in manifest.items() if key != "sha256"}
     if manifest.get("sha256") != files.digest(content):
-        raise DataError(f"{path} is damaged: its sha256 is not that of its content; stage again")
-    if not all(_is_plain(name) for file in file_names(manifest) for name in file.split("/", 1)):
-        raise DataError(f"{path} names a file outside its own folders; do not use it")
+        raise DataError(f"{place} is damaged: its sha256 is not that of its content; stage again")
+    if not all(_is_plain(name) for file in file_names(manifest) for name in file.split("/")):
+        raise DataError(f"{place} names a file outside its own folders; do not use it")
     return manifest
 
 

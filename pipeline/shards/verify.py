@@ -14,7 +14,7 @@ from pipeline.errors import ConfigError, DataError
 from pipeline.licences import CLOSED
 from pipeline.shards.agreement import verify_agreement
 from pipeline.shards.contents import verify_content, verify_set
-from pipeline.shards.layout import check_shards
+from pipeline.shards.layout import NOTE, check_shards
 from pipeline.shards.read import file_names, read_manifest
 from pipeline.workspace import Workspace, check_funnel
 
@@ -26,7 +26,7 @@ def verify_stages(folder: Path) -> list[str]:
     are missing, extra or swapped; in each shard regular members only, adjacent and sorted, and equal to the index; no
     uid twice in the whole directory; no licence in a shard whose name promises less restrictive ones; and, where all
     that is so, that ranks rise and that orders, subsets and ontology are of the samples that are there. What has been
-    published is a stages directory too.
+    published is a stages directory too; of that, also the cards (see `pipeline.cards.check`).
     """
     try:
         manifest = read_manifest(folder)
@@ -42,7 +42,8 @@ def verify_stages(folder: Path) -> list[str]:
     seen: dict[str, str] = {}
     for entry in entries:
         problems += verify_set(folder, entry, by_hash, seen)
-    return problems or verify_agreement(folder, manifest)
+    problems = problems or verify_agreement(folder, manifest)
+    return problems if problems or "published" not in manifest else _cards(folder, manifest)
 
 
 def verify_run(run: Path) -> list[str]:
@@ -64,6 +65,17 @@ def verify_run(run: Path) -> list[str]:
     return problems
 
 
+def _cards(folder: Path, manifest: dict[str, Any]) -> list[str]:
+    """Check the words of what is published."""
+    from pipeline.cards.check import check_cards, check_model_card
+    from pipeline.cards.datacard import MODELS
+
+    names = file_names(manifest)
+    models = sorted({name.split("/")[1] for name in names if name.startswith(f"{MODELS}/")})
+    problems = check_cards(folder, names)
+    return problems + [problem for name in models for problem in check_model_card(folder / MODELS / name)]
+
+
 def _names_by_hash(manifest: Mapping[str, Any]) -> dict[str, str]:
     """Return the names of the files that the manifest holds a sha256 of."""
     names = {file["sha256"]: file["file"] for file in manifest.get("files", ())}
@@ -75,7 +87,7 @@ def _names_by_hash(manifest: Mapping[str, Any]) -> dict[str, str]:
 def _listing(folder: Path, expected: set[str]) -> Iterator[str]:
     """Compare the files that are there with the files that the manifest names."""
     try:
-        found = {path.relative_to(folder).as_posix() for path in files.files_below(folder)}
+        found = {path.relative_to(folder).as_posix() for path in files.files_below(folder)} - {NOTE}
     except ConfigError as error:
         yield str(error)
         return

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from pipeline import files
 from pipeline.errors import DataError
 from pipeline.licences import GROUPS, OPEN
-from pipeline.sample import COLUMNS, Sample
+from pipeline.sample import COLUMNS, Sample, spaced
 from pipeline.shards.layout import MAX_SHARD_BYTES, MIN_SHARDS, shard_starts
 from pipeline.shards.wids import wids_index
 from pipeline.tables import write_table
@@ -57,8 +57,8 @@ class StagedSample:
 
     @property
     def words(self) -> int:
-        """White-space tokens of the caption, the unit of word budgets."""
-        return len(self.sample.caption.split())
+        """White-space tokens of the caption, see `pipeline.sample.spaced`: the unit of word budgets."""
+        return len(spaced(self.sample.caption).split())
 
 
 @dataclass(frozen=True, slots=True)

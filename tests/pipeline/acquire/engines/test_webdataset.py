@@ -204,7 +204,8 @@ SPECS = [
     "{{0..99999999999999999999999}}.tar",
     "::pipe:touch {canary}", "-", "file:{canary}", "{{0..999999999}}.tar",
     "http://127.0.0.1/{{0..99999}}{{0..99999}}.tar",
-    "{{a,b}}" * 40 + ".tar", "s3://bucket/0.tar", "shards/0.tar\npipe:touch {canary}", "",
+    "{{a,b}}" * 40 + ".tar", "nothing://bucket/0.tar", "s3://bucket/*.tar", "file:///{canary}",
+    "simplecache::s3://bucket/0.tar", "shards/0.tar\npipe:touch {canary}", "",
 ]  # fmt: skip
 
 
