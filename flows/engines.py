@@ -14,18 +14,38 @@ def local(job: Job) -> None:
 
 
 def prefect(job: Job) -> None:
-    """Run the job as two Prefect flows on the embedded server, or on the one that PREFECT_API_URL names."""
+    """Run the job as two Prefect flows on the embedded server, or on the one that PREFECT_API_URL names.
+
+    Raises:
+        ConfigError: the recipe's runner cannot be had.
+    """
     home = configure(job.run)
     end_orphaned_servers(home)
 
     from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
-    from flows.curate import curate
-    from flows.train import train
-
     # A heartbeat thread costs a second at the end of each flow, and nobody watches for it here.
     with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
-        curate(job)
+        run_flows(job)
+
+
+def run_flows(job: Job) -> None:
+    """Run the flows of a job where Prefect is set up.
+
+    Raises:
+        ConfigError: the recipe's runner cannot be had.
+    """
+    from prefect.settings import temporary_settings
+
+    from flows.curate import curate
+    from flows.prefect_settings import server_of
+    from flows.runner import task_runner
+    from flows.train import train
+
+    runner = job.load().runner
+    found = task_runner(runner)
+    with temporary_settings(server_of(runner)):
+        curate.with_options(task_runner=found)(job)
         if job.until in TRAIN:
             train(job)
 

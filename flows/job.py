@@ -11,6 +11,7 @@ from flows.recipe import Recipe, load_recipe, recipe_text
 from pipeline import files
 from pipeline.acquire.tombstones import read_tombstones
 from pipeline.config import Config
+from pipeline.parts import Spread, here
 from pipeline.takedown import bury, describe, finish
 from pipeline.workspace import Outcome, Step, Workspace
 
@@ -28,6 +29,9 @@ class Job(Config):
     mirror: Path | None = Field(
         default=None, description="folder served on the loopback in place of the original hosts"
     )
+    stages: Path | None = Field(
+        default=None, description="folder of staged shards that are trained on in place of the run's own"
+    )
     overrides: tuple[str, ...] = Field(default=(), description="recipe keys set by hand, as key.subkey=value")
     until: str = Field(default="report", description="the last phase to do")
     folder: Path | None = Field(
@@ -38,19 +42,21 @@ class Job(Config):
         """Return the validated recipe."""
         return load_recipe(self.recipe, self.overrides)
 
-    def surroundings(self) -> Surroundings:
-        """Return what the steps are given besides the recipe."""
+    def surroundings(self, spread: Spread = here) -> Surroundings:
+        """Return what the steps are given besides the recipe; `spread` does what they do many times."""
         return Surroundings(
             run=self.run,
             folder=self.folder or self.recipe.parent,
             mirror=self.mirror,
+            stages=self.stages,
             progress=REPORTER.progress,
             interruption=INTERRUPTION,
+            spread=spread,
         )
 
-    def steps(self, phases: tuple[str, ...]) -> list[Step]:
+    def steps(self, phases: tuple[str, ...], spread: Spread = here) -> list[Step]:
         """Return the steps of some phases, in order, no further than the last phase asked for."""
-        steps = plan(self.load(), self.surroundings())
+        steps = plan(self.load(), self.surroundings(spread))
         last = max(index for index, step in enumerate(steps) if phase_of(step.name) == self.until)
         return [step for step in steps[: last + 1] if phase_of(step.name) in phases]
 

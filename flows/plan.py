@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from flows.interrupt import Interruption
 from flows.recipe import CorpusEntry, Recipe
 from pipeline import files
+from pipeline.parts import Spread, here
 from pipeline.select.safety_config import SafetyConfig
 from pipeline.workspace import Counts, Step, Workspace
 
@@ -30,15 +31,19 @@ class Surroundings:
         run: the run directory.
         folder: the recipe's folder, from which the paths in it start.
         mirror: folder that a loopback server offers in place of the original hosts, or None.
+        stages: folder of staged shards that are trained on in place of the run's own, none of whose steps are done.
         progress: called with the steps done, their number and some values, during long work.
         interruption: tells training that it is to stop at the next batch.
+        spread: does what a step has to do for each of many pictures or captions.
     """
 
     run: Path
     folder: Path
     mirror: Path | None = None
+    stages: Path | None = None
     progress: Callable[[int, int, dict[str, float]], None] = lambda *_: None
     interruption: Interruption = field(default_factory=Interruption)
+    spread: Spread = here
 
 
 def phase_of(step: str) -> str:
@@ -48,6 +53,8 @@ def phase_of(step: str) -> str:
 
 def plan(recipe: Recipe, around: Surroundings) -> list[Step]:
     """Return the steps of a whole run in an order in which each finds what it reads."""
+    if around.stages is not None:
+        return training(recipe, around)
     return [*curation(recipe, around), *training(recipe, around), report_step(recipe, around)]
 
 
@@ -79,7 +86,7 @@ def _signals(recipe: Recipe, around: Surroundings, cards: "list[Card]") -> list[
     return [
         Step(
             name="measure",
-            function=lambda out: measure(measuring, raw, run, out),
+            function=lambda out: measure(measuring, raw, run, out, spread=around.spread),
             outputs=tuple(f"signals/{name}" for name in SIGNALS),
             inputs=_sources(cards),
             params=_params(recipe.measure, tools=measure_sources(measuring), corpora=list(raw)),
@@ -87,7 +94,7 @@ def _signals(recipe: Recipe, around: Surroundings, cards: "list[Card]") -> list[
         ),
         Step(
             name="embed",
-            function=lambda out: embed(recipe.embed, run, out),
+            function=lambda out: embed(recipe.embed, run, out, spread=around.spread),
             outputs=(f"embeddings/{recipe.embed.image_folder}", f"embeddings/{recipe.embed.text_folder}"),
             inputs=("measure",),
             params=_params(recipe.embed, tools=embed_sources(recipe.embed)),
@@ -201,11 +208,12 @@ def training(
     from essen.errors import StopRequested
     from essen.evaluate.evaluate import evaluate
     from essen.train import train
+    from pipeline.shards.read import read_manifest
 
     run = around.run
     # The untrained control is the very model before its first step.
     scoring = recipe.evaluate.model_copy(update={"initial_seed": recipe.train.seed})
-    stages = (stages_of or run) / "stages"
+    stages = around.stages or (stages_of or run) / "stages"
     model = run / "models" / recipe.model.name
     tools = {"torch": version("torch")}
     learning = recipe.train.at(around.folder)
@@ -218,6 +226,8 @@ def training(
         if folder and (weights := Path(folder, "model.safetensors")).is_file()
     }
     own, elsewhere = (("stage",), {}) if stages_of is None else ((), {"stages": _digest_of(stages_of)})
+    if around.stages is not None:
+        own, elsewhere = (), {"stages": read_manifest(around.stages)["sha256"]}
     questions = stages if asked is None else asked / "stages"
     others_asked = {} if questions == stages else {"asked": _digest_of(questions.parent)}
 
@@ -259,6 +269,7 @@ def training(
             outputs=("reports/evaluation.json",),
             inputs=(*own, "train"),
             params=_params(scoring, tools=tools, **elsewhere, **others_asked),
+            version=2,
         ),
     ]
 
@@ -273,13 +284,13 @@ def report_step(recipe: Recipe, around: Surroundings) -> Step:
         name="report",
         function=lambda out: report(recipe.report, around.run, out),
         outputs=("reports/report.html",),
-        inputs=("measure", "align", "select", "order", "stage", "card", "train", "evaluate"),
+        inputs=("measure", "align", "select", "index", "order", "stage", "card", "train", "evaluate"),
         params=_params(
             recipe.report,
             recipe=files.digest(recipe.model_dump(mode="json", exclude={"publish"})),
             calibration=files.sha256_file(calibration) if calibration.is_file() else "",
         ),
-        version=3,
+        version=4,
     )
 
 

@@ -12,6 +12,7 @@ import yaml
 from pydantic import Field
 
 from essen.config import EvaluateConfig, ModelConfig, TrainConfig
+from flows.runner import RunnerConfig
 from pipeline.acquire.card import Card, load_card
 from pipeline.acquire.options import AcquireOptions, CorpusOptions
 from pipeline.cards.config import CardWords, PublishConfig
@@ -20,6 +21,7 @@ from pipeline.curriculum.config import CurriculumConfig
 from pipeline.errors import ConfigError
 from pipeline.index.config import IndexConfig
 from pipeline.measure.config import AlignConfig, EmbedConfig, MeasureConfig
+from pipeline.remote import is_url
 from pipeline.report.config import ReportConfig
 from pipeline.select.config import SelectConfig
 from pipeline.shards.config import StageConfig
@@ -41,9 +43,10 @@ class CorpusEntry(CorpusOptions):
         """Return what acquisition needs to know: paths from `folder`; mirror and ledger as given, unless named."""
         return AcquireOptions(
             mirror=folder / self.mirror if self.mirror else mirror,
-            list=folder / self.list if self.list else None,
+            list=folder / self.list if self.list and not is_url(str(self.list)) else self.list,
             workers=self.workers,
             limit=self.limit,
+            languages=self.languages,
             min_success_rate=self.min_success_rate,
             ledger=folder / self.ledger if self.ledger else ledger,
         )
@@ -68,6 +71,8 @@ class Recipe(Config):
     train: TrainConfig = TrainConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
     report: ReportConfig = ReportConfig()
+    # Where and not what: no digest and no run directory holds it.
+    runner: RunnerConfig = Field(default=RunnerConfig(), exclude=True, description="where the tasks of the flow run")
 
 
 def find_recipe(name: str) -> Path:

@@ -2,6 +2,7 @@
 
 from prefect import flow
 
+from flows.artefacts import show_report
 from flows.job import Job
 from flows.plan import TRAIN
 from flows.tasks import run_step
@@ -10,4 +11,6 @@ from flows.tasks import run_step
 @flow(name="train", persist_result=False, validate_parameters=False)
 def train(job: Job) -> dict[str, str]:
     """Do the steps from training to the report; return the digest of each one's outputs."""
-    return {step.name: run_step(job, step.name) for step in job.steps(TRAIN)}
+    digests = {step.name: run_step(job, step.name) for step in job.steps(TRAIN)}
+    show_report(job.run)
+    return digests

@@ -1,8 +1,11 @@
 """What the tests share: real corpora where they can be had, and a clear word where they cannot."""
 
+import logging
 import os
 import shutil
 import subprocess
+import uuid
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -45,3 +48,37 @@ def debian_archive() -> None:
     )
     if "2022.06.04-1" not in known.stdout:
         pytest.skip("apt's index does not have the package tuxpaint-stamps-default 2022.06.04-1")
+
+
+@pytest.fixture(scope="session")
+def s3_endpoint() -> Iterator[str]:
+    """Address of a server in this process that speaks S3's protocol."""
+    pytest.importorskip("s3fs", reason="s3fs is not installed; pip install 'essen[s3]' to run this test")
+    moto = pytest.importorskip("moto.server", reason="moto's server is not installed; it stands in for S3 here")
+    logging.getLogger("werkzeug").setLevel(logging.WARNING)  # not a line for every request
+    server = moto.ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def bucket(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Address of a new bucket; endpoint and credentials stand in the environment, as a person has them there."""
+    import s3fs
+
+    for name, value in {
+        "AWS_ENDPOINT_URL": s3_endpoint,
+        "AWS_ACCESS_KEY_ID": "somebody",
+        "AWS_SECRET_ACCESS_KEY": "a/secret",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        "AWS_MAX_ATTEMPTS": "1",
+    }.items():
+        monkeypatch.setenv(name, value)
+    name = f"bucket-{uuid.uuid4().hex[:12]}"
+    s3fs.S3FileSystem(skip_instance_cache=True).mkdir(name)
+    return f"s3://{name}"

@@ -14,6 +14,7 @@ from pipeline.acquire.engines import (
     folder,
     frames,
     hub,
+    icon_sets,
     iconify,
     openclipart,
     picturebooks,
@@ -26,8 +27,9 @@ from pipeline.acquire.options import AcquireOptions, Screen
 from pipeline.acquire.pictures.admit import VERSION as ADMISSION
 from pipeline.acquire.pictures.blur import blurred
 from pipeline.acquire.raw import SUCCESS, RawRow, write_raw
+from pipeline.acquire.sources import AnySource
 from pipeline.acquire.tombstones import read_tombstones
-from pipeline.errors import DataError, SafetyError
+from pipeline.errors import ConfigError, DataError, SafetyError
 from pipeline.plugins import plugin_identity
 from pipeline.workspace import Counts
 
@@ -56,6 +58,7 @@ ENGINES: Mapping[str, Engine] = {
     "folder": folder,
     "frames": frames,
     "hub": hub,
+    "icon_sets": icon_sets,
     "iconify": iconify,
     "openclipart": openclipart,
     "picturebooks": picturebooks,
@@ -112,7 +115,7 @@ def acquire(
     target = out / "raw" / name
     files.remove(target)
     tally = Tally()
-    found = ENGINES[card.source.engine].rows(card, card.source, options, out / "parts" / name)
+    found = ENGINES[card.source.engine].rows(card, source_of(card, options), options, out / "parts" / name)
     rows = blurred(
         without_listed(settled(found, animated=card.source.animated), options.screen.hash_lists), options.screen.blur
     )
@@ -129,6 +132,19 @@ def acquire(
     return counts
 
 
+def source_of(card: Card, options: AcquireOptions) -> AnySource:
+    """Return the card's source, with captions in the languages that the options ask for.
+
+    Raises:
+        ConfigError: it has captions in one language.
+    """
+    if not options.languages:
+        return card.source
+    if "languages" not in type(card.source).model_fields:
+        raise ConfigError(f"{card.name} has captions in {card.language} alone; take its languages out of corpora")
+    return card.source.model_copy(update={"languages": options.languages})
+
+
 def source_params(card: Card, options: AcquireOptions) -> dict[str, Any]:
     """Return what decides the outcome: the card's source, the list's content, the versions of the tools.
 
@@ -138,10 +154,11 @@ def source_params(card: Card, options: AcquireOptions) -> dict[str, Any]:
         ConfigError: the list or the folder is missing.
     """
     front = card.model_dump(mode="json", include={"name", "licence", "licences", "attribution", "language"})
-    found = ENGINES[card.source.engine].params(card, card.source, options)
+    source = source_of(card, options)
+    found = ENGINES[source.engine].params(card, source, options)
     return {
         "card": front,
-        "source": card.source.model_dump(mode="json"),
+        "source": source.model_dump(mode="json"),
         "limit": options.limit,
         "admission": ADMISSION,
         **found,

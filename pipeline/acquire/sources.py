@@ -1,6 +1,6 @@
 """Where a corpus comes from: the ``source`` of a data card, one model for each engine."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
@@ -28,16 +28,21 @@ class Exclude(Config):
     skin_tones: bool = Field(default=True, description="skin-tone variants of a drawing that the set has without one")
 
 
-class IconifySource(Source):
-    """Named drawings of an icon set in Iconify's JSON form, published as an npm package."""
+class NpmSource(Source):
+    """A package of the npm registry."""
 
-    engine: Literal["iconify"] = "iconify"
     package: str = Field(description="name of the npm package", pattern=r"^(@[a-z0-9._-]+/)?[a-z0-9][a-z0-9._-]*$")
     version: str = Field(description="exact version", pattern=r"^\d+\.\d+\.\d+([-+][0-9A-Za-z.+-]+)?$")
     integrity: str = Field(
         description="sha512 of the archive as `npm view PACKAGE@VERSION dist.integrity` prints it",
         pattern=r"^sha512-[A-Za-z0-9+/]{86}==$",
     )
+
+
+class IconifySource(NpmSource):
+    """Named drawings of an icon set in Iconify's JSON form, published as an npm package."""
+
+    engine: Literal["iconify"] = "iconify"
     exclude: Exclude = Exclude()
     size: int = Field(
         default=128, ge=8, le=4096, description="side of the square that a drawing is rendered into, in pixels"
@@ -49,12 +54,35 @@ class IconifySource(Source):
     )
 
 
+class IconSetsSource(NpmSource):
+    """Named drawings of many icon sets in Iconify's JSON form, all in one npm package, each under its own licence."""
+
+    engine: Literal["icon_sets"] = "icon_sets"
+    licences: tuple[str, ...] = Field(
+        min_length=1, description="SPDX licences of the sets that are used; icons of the others are rows `excluded`"
+    )
+    size: int = Field(
+        default=64, ge=8, le=4096, description="side of the square that a drawing is rendered into, in pixels"
+    )
+    turns: int = Field(
+        default=1, ge=1, le=4, description="rows for each icon: as it is, then turned by one, two, three quarter turns"
+    )
+
+
+def _is_nothing(value: Any) -> bool:
+    """Tell whether a key is as it was before there was one: what it decides keeps its digest."""
+    return not value
+
+
 class Columns(Config):
-    """Names of a list's columns; an empty name means that the list has no such column."""
+    """Names of a list's columns, ``a.b`` for an entry of a JSON object; empty where the list has no such column."""
 
     url: str = "url"
     caption: str = "caption"
-    group: str = ""
+    captions: dict[str, str] = Field(
+        default={}, exclude_if=_is_nothing, description="columns of captions in other languages, by language"
+    )
+    group: str | tuple[str, ...] = Field(default="", description="column, or several whose values '-' joins")
     category: str = ""
     lang: str = ""
     licence: str = ""
@@ -76,7 +104,7 @@ class AttributionTable(Config):
 
     file: str = Field(description="CSV file, relative to the list's folder")
     key: tuple[str, ...] = Field(description="columns of the table that, joined by '-', name the work")
-    match: str = Field("group", description="column of the list that holds this name")
+    match: str | tuple[str, ...] = Field("group", description="column of the list that holds this name, or several")
     template: str = Field(description="the credit; $column stands for the table's value")
 
 
@@ -84,10 +112,26 @@ class UrlListSource(Source):
     """A list of URLs with captions, fetched by img2dataset."""
 
     engine: Literal["url_list"] = "url_list"
-    list: str = Field(description="CSV, TSV, JSONL or Parquet file, relative to the mirror's folder")
+    list: str = Field(
+        description="CSV, TSV, JSONL or Parquet file, relative to the mirror's folder; or an address, as s3://b/list.csv"
+    )
+    list_sha256: str = Field(
+        default="", pattern=r"^([0-9a-f]{64})?$", exclude_if=_is_nothing, description="hash that the list must have"
+    )
     columns: Columns = Columns()
+    languages: tuple[str, ...] = Field(
+        default=(), exclude_if=_is_nothing, description="of the captions, a row for each; empty: the column caption"
+    )
+    only: dict[str, str] = Field(
+        default={}, exclude_if=_is_nothing, description="values of columns; lines with another are rows `excluded`"
+    )
     sha256: ListedHash | None = None
     attribution: AttributionTable | None = None
+    translators: AttributionTable | None = Field(
+        default=None,
+        exclude_if=_is_nothing,
+        description="a further credit for captions in another language, which is the last column of its key",
+    )
     on_changed: Literal["refuse", "accept"] = Field(
         default="refuse",
         description="a picture whose bytes are not those of its first acquisition, with no listed sha256",
@@ -148,7 +192,8 @@ class WebdatasetSource(Source):
     engine: Literal["webdataset"] = "webdataset"
     shards: tuple[str, ...] = Field(
         min_length=1,
-        description="files, globs, brace patterns (relative to the card's folder) or http addresses; local ones first",
+        description="files, globs and brace patterns (relative to the card's folder), or addresses with brace patterns "
+        "(http, s3, …); local ones first",
     )
     images: tuple[str, ...] = Field(
         default=("jpg", "jpeg", "png", "webp", "gif"),
@@ -326,6 +371,7 @@ AnySource = Annotated[
     | PicturebooksSource
     | TuxpaintSource
     | OpenclipartSource
-    | FramesSource,
+    | FramesSource
+    | IconSetsSource,
     Field(discriminator="engine"),
 ]

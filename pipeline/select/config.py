@@ -166,6 +166,9 @@ class SplitConfig(Config):
     test_sets: dict[str, str] = Field(
         default={}, description="name of the test set by corpus, or by CORPUS/CATEGORY [test_names]"
     )
+    by_language: bool = Field(
+        default=False, description="a test set for each language of captions, its code behind the name"
+    )
     seed: int = Field(default=0, ge=0, description="another seed is another split")
 
     @model_validator(mode="after")

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pipeline.errors import DataError
+from pipeline.measure.vectors import gathered
 from pipeline.select import overlay
 from pipeline.select.config import DuplicateConfig
 from pipeline.select.neighbours import cosines_of, pairs_at_or_above
@@ -76,13 +77,16 @@ def close_pairs(config: DuplicateConfig, gallery: Gallery) -> Scores:
     import numpy as np
 
     named = _named(config, gallery.pictures)
+    every, told = np.arange(len(named)), np.flatnonzero(~named)
     near = []
-    for found, floor in (
-        (pairs_at_or_above(gallery.vectors, min(config.cut_floor, config.floor)), config.floor),
-        (pairs_at_or_above(gallery.structures, config.line_floor), NAMED_FLOOR),
+    for vectors, floor, lower in (
+        (gallery.vectors, config.floor, min(config.cut_floor, config.floor)),
+        (gallery.structures, max(config.line_floor, NAMED_FLOOR), config.line_floor),
     ):
-        told = ~(named[found.first] | named[found.second]) | (found.cosine >= floor)
-        near.append(np.stack([found.first[told], found.second[told]], axis=1))
+        # Pictures with names alone would give by far the most pairs below their floor, and none of them counts.
+        for rows, least in ((every, floor), (told, lower)) if named.any() else ((every, lower),):
+            found = pairs_at_or_above(vectors if rows is every else gathered(vectors, rows), least)
+            near.append(rows[np.stack([found.first, found.second], axis=1)])
     rows = np.concatenate([_equal_pixels(gallery.pictures), *near])
     return score_pairs(config, gallery, np.unique(rows, axis=0))
 
@@ -96,12 +100,11 @@ def score_pairs(config: DuplicateConfig, gallery: Gallery, rows: "np.ndarray") -
 
     first, second = rows.reshape(-1, 2).astype(np.int64).T
     pictures = gallery.pictures
-    pairs = zip(first.tolist(), second.tolist(), strict=True)
-    hamming = [(pictures[a].phash ^ pictures[b].phash).bit_count() for a, b in pairs]
+    hashes = np.array([picture.phash for picture in pictures], dtype=np.uint64)
     names = _named(config, pictures)
     named = names[first] | names[second]
     cosine = _cosines(gallery, first, second)
-    pixels = np.array([picture.pixel_sha256 for picture in pictures], dtype=object)
+    _, pixels = np.unique([picture.pixel_sha256 for picture in pictures], return_inverse=True)
     entropy = np.array([picture.entropy for picture in pictures])
     edges = np.array([picture.edge_density for picture in pictures])
     outline = np.array([picture.outline for picture in pictures], dtype=bool)
@@ -116,12 +119,12 @@ def score_pairs(config: DuplicateConfig, gallery: Gallery, rows: "np.ndarray") -
         first=first,
         second=second,
         cosine=cosine,
-        hamming=np.array(hamming, dtype=np.int64),
+        hamming=np.bitwise_count(hashes[first] ^ hashes[second]).astype(np.int64),
         difference=difference,
         lines=still.weakest,
         agreement=moved.agreement,
         weakest=moved.weakest,
-        same_pixels=(pixels[first] == pixels[second]).astype(bool),
+        same_pixels=pixels[first] == pixels[second],
         blank=blank,
         simple=simple,
         outlined=outlined,

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import ConfigError, DataError
+from pipeline.measure.absent import why_absent
 from pipeline.select.config import LANGUAGES, UNDECIDED, Rule
 from pipeline.select.verdict import Drop
 from pipeline.tables import read_table
@@ -66,6 +67,23 @@ def filter_samples(rules: Sequence[Rule], run: Path) -> Filtered:
             }
         )
     return Filtered(drops, log)
+
+
+def check_rules(rules: Iterable[Rule], run: Path) -> None:
+    """Raise where a rule asks for a signal that no tagger or word list has for any caption that it is for.
+
+    Raises:
+        ConfigError: naming the languages and the way out.
+    """
+    samples = read_table(run / "signals/samples.parquet", ["uid", "corpus", "lang"])
+    corpora, langs = samples.column("corpus").to_pylist(), samples.column("lang").to_pylist()
+    for rule in rules:
+        values = read_signal(run, rule.column, samples.column("uid"))
+        asked = [row for row, corpus in enumerate(corpora) if not rule.corpora or corpus in rule.corpora]
+        if all(_is_missing(values[row]) for row in asked):
+            reason = why_absent(rule.column, {langs[row] for row in asked})
+            if reason:
+                raise ConfigError(f"select.filters: the rule {rule.reason} asks for {rule.column}: {reason}")
 
 
 def passes(rule: Rule, value: Any) -> bool:

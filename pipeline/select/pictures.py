@@ -11,7 +11,7 @@ from pipeline.measure.caption import words_of
 from pipeline.measure.catalogue import unique_images
 from pipeline.measure.embed import read_embeddings
 from pipeline.measure.structure import read_structure
-from pipeline.measure.vectors import check_vectors
+from pipeline.measure.vectors import check_vectors, gathered
 from pipeline.select.colours import PlacedColours
 from pipeline.select.config import DuplicateConfig
 from pipeline.tables import read_columns
@@ -105,6 +105,7 @@ def gallery(
     vectors: "np.ndarray",
     structures: "np.ndarray",
     colours: MutableMapping[str, bytes],
+    folder: Path | None = None,
 ) -> Gallery:
     """Return pictures in the order of `leader_order` with what they are compared by.
 
@@ -112,6 +113,7 @@ def gallery(
         rows: row among the vectors by image hash.
         vectors, structures: (M, D) and (M, 513).
         colours: by image hash.
+        folder: where there is room for copies of many vectors.
 
     Raises:
         DataError: a vector is not finite or not of unit length.
@@ -120,7 +122,7 @@ def gallery(
 
     ordered = leader_order(config, pictures)
     chosen = np.array([rows[picture.sha256] for picture in ordered], dtype=np.int64)
-    own = [np.ascontiguousarray(each[chosen]) for each in (vectors, structures)]
+    own = [gathered(each, chosen, folder) for each in (vectors, structures)]
     for each in own:
         check_vectors(each, [picture.sha256 for picture in ordered])
     return Gallery(ordered, own[0], own[1], colours)
@@ -170,6 +172,5 @@ def read_gallery(
     missing = [picture.sha256 for picture in pictures if picture.sha256 not in rows]
     if missing:
         raise DataError(f"{embeddings} has no vector for {len(missing)} pictures; remove it and run again")
-    return gallery(
-        config, pictures, rows, vectors, read_structure(embeddings, len(known)), PlacedColours(unique_images(run, run))
-    )
+    structures, colours = read_structure(embeddings, len(known)), PlacedColours(unique_images(run, run))
+    return gallery(config, pictures, rows, vectors, structures, colours, embeddings)

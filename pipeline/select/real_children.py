@@ -8,12 +8,14 @@ the number of photographs that stay, it does not make a corpus free of them.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from pipeline.acquire.card import Imagery
 from pipeline.acquire.pictures.blur import faces_of
 from pipeline.errors import ConfigError
 from pipeline.measure.caption import words_of
+from pipeline.measure.parsers import base_language
 from pipeline.plugins import load_plugin
 from pipeline.select.photographs import photo_probability
 from pipeline.select.plugins import decoded
@@ -54,12 +56,22 @@ class Sample:
     caption: str
     place: tuple[Path, int, int]
     lemmas: tuple[str, ...]
+    lang: str = "und"
 
 
 def real_child_drops(
-    config: RealChildrenConfig, samples: Sequence[Sample], facts: Mapping[str, CorpusFacts]
+    config: RealChildrenConfig,
+    samples: Sequence[Sample],
+    facts: Mapping[str, CorpusFacts],
+    words: Mapping[str, frozenset[str]] = MappingProxyType({}),
 ) -> dict[str, Drop]:
     """Return the samples that are left out by the policy: ``real_child`` or ``photograph``, with all their captions.
+
+    Args:
+        config: the policy.
+        samples: to look at.
+        facts: what the cards say, by corpus.
+        words: for a child, by language; English ones where a language has none.
 
     Raises:
         ConfigError: a plug-in cannot be used.
@@ -73,7 +85,11 @@ def real_child_drops(
         unsure = {image: place for image, place in places.items() if image not in known}
         out = known | {image for image, picture in decoded(unsure) if is_photograph(config, picture)}
         return {sample.uid: Drop(SAFETY, "photograph") for sample in samples if sample.image in out}
-    named = {sample.image for sample in samples if speaks_of_a_child(sample)}
+    named = {
+        sample.image
+        for sample in samples
+        if speaks_of_a_child(sample, words.get(base_language(sample.lang), CHILD_WORDS))
+    }
     asked = places if config.faces else {image: place for image, place in places.items() if image in named}
     out = {
         image
@@ -93,9 +109,9 @@ def _imagery(samples: Sequence[Sample], facts: Mapping[str, CorpusFacts]) -> dic
     return found
 
 
-def speaks_of_a_child(sample: Sample) -> bool:
-    """Tell whether a word of a caption, or its lemma, is one for a child."""
-    return not CHILD_WORDS.isdisjoint((*words_of(sample.caption), *sample.lemmas))
+def speaks_of_a_child(sample: Sample, words: frozenset[str] = CHILD_WORDS) -> bool:
+    """Tell whether a word of a caption, or its lemma, is one of those for a child."""
+    return not words.isdisjoint((*words_of(sample.caption), *sample.lemmas))
 
 
 def is_photograph(config: RealChildrenConfig, picture: "Image.Image") -> bool:

@@ -6,6 +6,7 @@ project: networks that look for adult content were trained on photographs and ar
 Whatever is found, no more than uid and sha256 is said of it, and nothing of the picture is written anywhere.
 """
 
+import logging
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,9 +14,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from pipeline import files
 from pipeline.acquire.hash_lists import identity
 from pipeline.errors import ConfigError, SafetyError
 from pipeline.measure.caption import words_of
+from pipeline.measure.parsers import base_language
 from pipeline.plugins import plugin_identity
 from pipeline.select.plugins import classified, listed
 from pipeline.select.real_children import CorpusFacts, Sample, real_child_drops
@@ -24,7 +27,11 @@ from pipeline.select.verdict import SAFETY, Drop
 from pipeline.tables import read_columns
 
 WORD_LIST = Path(__file__).with_name("unsafe_words.yaml")
+CHILDREN = "children"  # heading of a person's own list with the words for a child, which are not unsafe
+ENGLISH = ("en", "und")
 Phrase = tuple[str, ...]
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,17 +44,33 @@ class Heading:
 
 @cache
 def word_list() -> Mapping[str, Heading]:
-    """Return the word list that comes with the project, by heading."""
+    """Return the word list that comes with the project, by heading. It is English."""
+    return read_word_list(WORD_LIST)
+
+
+def read_word_list(path: Path) -> Mapping[str, Heading]:
+    """Return a word list by heading.
+
+    Raises:
+        ConfigError: it is not there, or not of the form of the project's own.
+    """
     import yaml
 
-    parsed = yaml.safe_load(WORD_LIST.read_text(encoding="utf-8"))
-    return {
-        name: Heading(
-            words=frozenset(tuple(words_of(word)) for word in entry["words"]),
-            harmless=tuple(tuple(words_of(phrase)) for phrase in entry["except"]),
-        )
-        for name, entry in parsed.items()
-    }
+    try:
+        parsed = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return {
+            name: Heading(
+                words=frozenset(tuple(words_of(word)) for word in entry["words"]),
+                harmless=tuple(tuple(words_of(phrase)) for phrase in entry.get("except", ())),
+            )
+            for name, entry in parsed.items()
+        }
+    except OSError as error:
+        raise ConfigError(f"select.safety.word_lists: {path}: {error.strerror}") from None
+    except (UnicodeDecodeError, yaml.YAMLError, AttributeError, KeyError, TypeError):
+        raise ConfigError(
+            f"select.safety.word_lists: {path} is no list of words; write headings, each with words: [...]"
+        ) from None
 
 
 def safety_drops(
@@ -70,7 +93,9 @@ def safety_drops(
     facts = corpora or {}
     wanted = set(remaining)
     samples = [sample for sample in read_samples(run) if sample.uid in wanted]
-    drops = {} if config.on_hit == "off" else _unsafe(config, samples)
+    lists = {lang: read_word_list(path) for lang, path in config.word_lists.items()}
+    _say_what_is_held_to_english(samples, lists)
+    drops = {} if config.on_hit == "off" else _unsafe(config, samples, lists)
     stopped = [
         sample
         for sample in samples
@@ -79,7 +104,12 @@ def safety_drops(
     if stopped:
         raise SafetyError(_stop(stopped, drops))
     left = [sample for sample in samples if sample.uid not in drops]
-    return drops | real_child_drops(config.real_children, left, facts)
+    children = {
+        lang: frozenset(word for phrase in own[CHILDREN].words for word in phrase)
+        for lang, own in lists.items()
+        if CHILDREN in own
+    }
+    return drops | real_child_drops(config.real_children, left, facts, children)
 
 
 def safety_sources(config: SafetyConfig) -> dict[str, Any]:
@@ -93,17 +123,36 @@ def safety_sources(config: SafetyConfig) -> dict[str, Any]:
     return {
         "plugins": [plugin_identity(name) for name in plugins if name],
         "hash_lists": identity(config.hash_lists),
+        **({"word_lists": _digests(config.word_lists)} if config.word_lists else {}),
     }
+
+
+def _digests(lists: Mapping[str, Path]) -> dict[str, str]:
+    for path in lists.values():
+        read_word_list(path)
+    return {lang: files.sha256_file(path) for lang, path in sorted(lists.items())}
+
+
+def _say_what_is_held_to_english(samples: Iterable[Sample], lists: Mapping[str, Mapping[str, Heading]]) -> None:
+    """Log a line for each language whose captions no list was made for."""
+    counts = Counter(base_language(sample.lang) for sample in samples)
+    for lang in sorted(counts.keys() - lists.keys() - set(ENGLISH)):
+        log.warning(
+            "%s: %s captions are held to an English list of unsafe words, which knows few of theirs; name a list in "
+            "select.safety.word_lists",
+            lang,
+            f"{counts[lang]:,}",
+        )
 
 
 def read_samples(run: Path) -> list[Sample]:
     """Return what safety asks of the samples of a run, in the catalogue's order."""
-    names = ["uid", "corpus", "image_sha256", "caption", "raw_shard", "raw_offset", "raw_size"]
+    names = ["uid", "corpus", "image_sha256", "caption", "raw_shard", "raw_offset", "raw_size", "lang"]
     catalogue = read_columns(run / "signals/samples.parquet", names)
     lemmas = read_columns(run / "signals/caption.parquet", ["nouns", "verbs"])
     return [
-        Sample(uid, corpus, image, caption, (run / shard, offset, size), (*(nouns or ()), *(verbs or ())))
-        for uid, corpus, image, caption, shard, offset, size, nouns, verbs in zip(
+        Sample(uid, corpus, image, caption, (run / shard, offset, size), (*(nouns or ()), *(verbs or ())), lang)
+        for uid, corpus, image, caption, shard, offset, size, lang, nouns, verbs in zip(
             *catalogue.values(), *lemmas.values(), strict=True
         )
     ]
@@ -116,23 +165,28 @@ def unsafe_images(run: Path) -> frozenset[str]:
     return frozenset(images[uid] for uid, step in zip(*verdicts.values(), strict=True) if step == SAFETY)
 
 
-def _unsafe(config: SafetyConfig, samples: Sequence[Sample]) -> dict[str, Drop]:
-    """Return the samples with unsafe words, and all of unsafe pictures."""
-    unknown = sorted(set(config.headings) - word_list().keys())
+def _unsafe(
+    config: SafetyConfig, samples: Sequence[Sample], lists: Mapping[str, Mapping[str, Heading]]
+) -> dict[str, Drop]:
+    """Return the samples with unsafe words, by the list of their language, and all of unsafe pictures."""
+    known = list(dict.fromkeys(name for words in (word_list(), *lists.values()) for name in words if name != CHILDREN))
+    unknown = sorted(set(config.headings) - set(known))
     if unknown:
-        raise ConfigError(f"select.safety.headings: no heading {unknown[0]}; there are {', '.join(word_list())}")
+        raise ConfigError(f"select.safety.headings: no heading {unknown[0]}; there are {', '.join(known)}")
     allowed = {caption.casefold() for caption in config.allow}
-    headings = config.headings or tuple(word_list())
+    headings = config.headings or tuple(known)
     drops = {}
     for sample in samples:
         heading = (
-            "" if sample.caption.casefold() in allowed else unsafe_heading(sample.caption, sample.lemmas, headings)
+            ""
+            if sample.caption.casefold() in allowed
+            else unsafe_heading(sample.caption, sample.lemmas, headings, lists.get(base_language(sample.lang)))
         )
         if heading:
             drops[sample.uid] = Drop(SAFETY, f"unsafe_{heading}")
-    lists = [entry for entry in config.hash_lists if entry.kind == "pdq"]
-    if lists:
-        hits = listed(lists, _places(samples, drops))
+    hashes = [entry for entry in config.hash_lists if entry.kind == "pdq"]
+    if hashes:
+        hits = listed(hashes, _places(samples, drops))
         drops |= {s.uid: Drop(SAFETY, "unsafe_listed") for s in samples if s.image in hits and s.uid not in drops}
     for classifier in config.classifiers:
         scores = classified(classifier, _places(samples, drops))
@@ -162,11 +216,14 @@ def _stop(samples: Sequence[Sample], drops: Mapping[str, Drop]) -> str:
     )
 
 
-def unsafe_heading(caption: str, lemmas: Sequence[str], headings: Sequence[str]) -> str:
-    """Return the first heading that a caption falls under, or nothing."""
+def unsafe_heading(
+    caption: str, lemmas: Sequence[str], headings: Sequence[str], own: Mapping[str, Heading] | None = None
+) -> str:
+    """Return the first heading that a caption falls under, or nothing; by the project's list, or one's own."""
     words = words_of(caption)
-    for name in headings:
-        heading = word_list()[name]
+    listing = word_list() if own is None else own
+    for name in (name for name in headings if name in listing):
+        heading = listing[name]
         rest = words
         for phrase in heading.harmless:
             rest = _without(rest, phrase)

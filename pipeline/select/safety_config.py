@@ -66,6 +66,12 @@ class SafetyConfig(Config):
         default="by_card", description="by_card: stop in corpora made for children, drop in others"
     )
     headings: tuple[str, ...] = Field(default=(), description="headings of the word list that count; empty: all")
+    word_lists: dict[str, Path] = Field(
+        default={},
+        description="your own word lists by language, from the recipe, in the form of "
+        "pipeline/select/unsafe_words.yaml; a heading children has the words for a child; captions in other languages "
+        "are held to the English list",
+    )
     allow: tuple[str, ...] = Field(default=(), description="captions that may stay all the same")
     classifiers: tuple[Classifier, ...] = Field(default=(), description="your own classifiers of pictures")
     hash_lists: tuple[HashList, ...] = Field(default=(), description="your own lists of pictures, from the recipe")
@@ -74,7 +80,8 @@ class SafetyConfig(Config):
     def at(self, folder: Path) -> "SafetyConfig":
         """Return the configuration with the paths of its lists starting from a folder."""
         lists = tuple(entry.model_copy(update={"path": folder / entry.path}) for entry in self.hash_lists)
-        return self.model_copy(update={"hash_lists": lists})
+        words = {lang: folder / path for lang, path in self.word_lists.items()}
+        return self.model_copy(update={"hash_lists": lists, "word_lists": words})
 
     def stops(self, child_directed: bool) -> bool:
         """Tell whether a hit in such a corpus ends the run."""

@@ -11,7 +11,7 @@ from pipeline.errors import DataError
 from pipeline.select.config import PRESETS, SelectConfig, SplitConfig
 from pipeline.select.contamination import contamination_drops
 from pipeline.select.deduplicate import Deduplicated, deduplicate
-from pipeline.select.filters import filter_samples
+from pipeline.select.filters import check_rules, filter_samples
 from pipeline.select.kept import FILE, Catalogue, Pair, kept_columns
 from pipeline.select.real_children import CorpusFacts
 from pipeline.select.safety import safety_drops
@@ -20,7 +20,7 @@ from pipeline.select.verdict import Drop
 from pipeline.tables import read_columns, write_table
 from pipeline.workspace import Counts, check_funnel
 
-MEMBER = ("uid", "corpus", "group", "caption", "image_sha256", "category")  # what a split knows of a sample
+MEMBER = ("uid", "corpus", "group", "caption", "image_sha256", "category", "lang")  # what a split knows of a sample
 
 
 def select(
@@ -48,6 +48,7 @@ def select(
     """
     folder = out / "selection"
     catalogue = read_columns(run / "signals/samples.parquet")
+    check_rules(config.filters, run)
     filtered = filter_samples([*PRESETS[config.preset], *config.filters], run)
     drops = dict(filtered.drops)
     remaining = [uid for uid in catalogue["uid"] if uid not in drops]

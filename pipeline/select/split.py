@@ -1,9 +1,10 @@
 """Who trains and who is asked: whole groups, linked where they share a picture or a caption, and a check for leaks.
 
 Groups become one component where they hold the same picture or the same words: the same name in two styles, the same
-story in two versions. A component goes where the hash of the seed and of its smallest group says: to validation, test
-or training; one that chains several groups into more than the share that is asked for trains. Of a held-out corpus,
-what falls to training becomes the set ``test_style``: known names in a style that has never been seen.
+story in two versions, a page and its translations. A component goes where the hash of the seed and of its smallest
+group says: to validation, test or training; one that chains several groups into more than the share that is asked for
+trains. Of a held-out corpus, what falls to training becomes the set ``test_style``: known names in a style that has
+never been seen.
 """
 
 import hashlib
@@ -30,6 +31,7 @@ class Member:
     caption: str
     image_sha256: str
     category: str = ""
+    lang: str = ""
 
 
 def components(members: Sequence[Member]) -> list[str]:
@@ -82,8 +84,13 @@ def assign(config: SplitConfig, members: Sequence[Member], component: Sequence[s
             split = TEST
         elif split == TRAIN and member.corpus == config.held_out and member.image_sha256 not in shared:
             split = STYLE
-        splits.append(_by_kind(config.test_sets, member, TEST) if split == TEST else split)
+        splits.append(_test_set(config, member) if split == TEST else split)
     return splits
+
+
+def _test_set(config: SplitConfig, member: Member) -> str:
+    name = _by_kind(config.test_sets, member, TEST)
+    return f"{name}_{member.lang}" if config.by_language else name
 
 
 def _test_shares(config: SplitConfig, members: Sequence[Member], component: Sequence[str]) -> dict[str, float]:

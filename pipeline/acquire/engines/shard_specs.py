@@ -12,6 +12,7 @@ from os.path import commonpath
 from pathlib import Path
 
 from pipeline.errors import ConfigError
+from pipeline.remote import is_remote, is_web
 
 MOST_SHARDS = 10_000
 SCHEME = re.compile(r"\s*([A-Za-z][A-Za-z0-9+.-]*)?:")
@@ -25,22 +26,20 @@ def check_spec(spec: str) -> str:
         ValueError: it is none, or it stands for more than `MOST_SHARDS` names.
     """
     if not spec.strip() or spec.strip() == "-":
-        raise ValueError("a shard is a file, a pattern of files or an http address")
+        raise ValueError("a shard is a file, a pattern of files or an address")
     if any(ord(c) < 32 for c in spec):
         raise ValueError("a control character in the name of a shard")
     if "::" in spec:
         raise ValueError("several shards are entries of the list, not joined by ::")
-    if not is_remote(spec) and ":" in spec:
+    if is_remote(spec):
+        if not is_web(spec) and any(sign in spec for sign in "*?["):
+            raise ValueError("an address is no pattern of files; write numbers as {00000..00012}")
+    elif ":" in spec:
         found = SCHEME.match(spec)
         what = f"{found[1]}: is not read" if found and found[1] else "a name with a colon is not read"
-        raise ValueError(f"{what}; a shard is a file, a pattern of files or an http address")
+        raise ValueError(f"{what}; a shard is a file, a pattern of files or an address (http, s3, …)")
     _check_number(spec)
     return spec
-
-
-def is_remote(spec: str) -> bool:
-    """Tell whether a shard is fetched over HTTP."""
-    return spec.startswith(("http://", "https://"))
 
 
 def expand(spec: str) -> list[str]:

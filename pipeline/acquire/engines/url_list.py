@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pipeline import files
 from pipeline.acquire import hashes
 from pipeline.acquire.admission import Found, admitted
+from pipeline.acquire.fetched import fetched, reachable
 from pipeline.acquire.hash_lists import screened
 from pipeline.acquire.img2dataset import environment
 from pipeline.acquire.img2dataset.fetch import fetch
@@ -22,7 +23,9 @@ from pipeline.acquire.net.client import Client
 from pipeline.acquire.options import AcquireOptions
 from pipeline.acquire.raw import SUCCESS, RawRow, raw_tables
 from pipeline.acquire.sources import AttributionTable, UrlListSource
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, DataError
+from pipeline.remote import is_url
+from pipeline.sample import normalise_caption
 from pipeline.tables import read_columns
 
 if TYPE_CHECKING:
@@ -45,14 +48,18 @@ def rows(card: "Card", source: UrlListSource, options: AcquireOptions, parts: Pa
     path = find_list(card, source, options)
     lines = list(islice(read_list(path), options.limit))
     credit = _credits(source.attribution, path.parent) if source.attribution else {}
-    wanted = [getattr(source.columns, name) for name in type(source.columns).model_fields]
+    translated = _credits(source.translators, path.parent, whole=True) if source.translators else {}
+    wanted = _columns(card, source)
     hashed = source.sha256 is not None and (source.sha256.of == "published" or options.mirror is not None)
     hash_column = source.sha256.column if source.sha256 and hashed else ""
-    match_column = source.attribution.match if source.attribution else ""
-    check_columns(path, lines, [column for column in (*wanted, hash_column, match_column) if column])
+    check_columns(path, lines, [column for column in (*wanted, hash_column) if column])
 
     names = _names(source, lines) if options.mirror is not None else {}
-    entries = [(_row(card, source, line, credit), line.get(hash_column, "").strip().lower()) for line in lines]
+    entries = [
+        (row, line.get(hash_column, "").strip().lower())
+        for line in lines
+        for row in _rows_of(card, source, line, credit, translated)
+    ]
     del lines
     yield from pictured(entries, card, source, options, parts, names=names)
 
@@ -109,6 +116,8 @@ def params(card: "Card", source: UrlListSource, options: AcquireOptions) -> dict
     found: dict[str, Any] = {"list": files.sha256_file(path), "mirrored": options.mirror is not None}
     if source.attribution:
         found["attribution"] = files.sha256_file(_table(source.attribution, path.parent))
+    if source.translators:
+        found["translators"] = files.sha256_file(_table(source.translators, path.parent))
     return {**found, "tools": {"img2dataset": environment.VERSION}}
 
 
@@ -116,17 +125,26 @@ def availability(card: "Card", source: UrlListSource) -> str:
     """Return why the corpus cannot be had from here now, empty if it can. The hosts are not asked."""
     if not environment.is_ready(environment.environment_dir()):
         return "needs `essen setup`"
+    if is_url(source.list):
+        return reachable(source.list, allow_private=source.net.allow_private_hosts)
     return "" if (card.path.parent / source.list).is_file() else "needs --mirror or a list"
 
 
 def find_list(card: "Card", source: UrlListSource, options: AcquireOptions) -> Path:
     """Return the list's path: the one that is given, otherwise the card's, below the mirror or beside the card.
 
+    One at an address is fetched, with the tables beside it.
+
     Raises:
         ConfigError: it is not there.
+        DataError: it has not the sha256 of the card, or cannot be fetched.
     """
-    path = options.list or (options.mirror or card.path.parent) / source.list
+    if is_url(named := str(options.list or source.list)):
+        return _fetched_list(source, named)
+    path = Path(options.list or (options.mirror or card.path.parent) / source.list)
     if path.is_file():
+        if source.list_sha256 and files.sha256_file(path) != source.list_sha256:
+            raise DataError(f"{path} has not the sha256 of the data card; obtain it again, or correct the card")
         return path
     if options.list is None and options.mirror is None:
         raise ConfigError(
@@ -135,6 +153,15 @@ def find_list(card: "Card", source: UrlListSource, options: AcquireOptions) -> P
             "PATH in the recipe)"
         )
     raise ConfigError(f"there is no list {path}; give the folder that holds {source.list} as the mirror, or its path")
+
+
+def _fetched_list(source: UrlListSource, url: str) -> Path:
+    folder, _, name = url.rpartition("/")
+    private = source.net.allow_private_hosts
+    for table in (source.attribution, source.translators):
+        if table:
+            fetched(folder, table.file, allow_private=private)
+    return fetched(folder, name, sha256=source.list_sha256, allow_private=private)
 
 
 def _origin(
@@ -191,11 +218,11 @@ def _row(card: "Card", source: UrlListSource, line: Mapping[str, str], credit: M
     url, caption = line.get(columns.url, "").strip(), line.get(columns.caption, "")
     licence = line.get(columns.licence, "")
     reason = urls.fault(url, allow_private=source.net.allow_private_hosts)
-    match = line.get(source.attribution.match, "") if source.attribution else ""
+    match = _joined(line, source.attribution.match) if source.attribution else ""
     row = RawRow(
         url=url,
         caption=caption,
-        group=line.get(columns.group, "") or url,
+        group=_joined(line, columns.group) or url,
         category=line.get(columns.category, ""),
         lang=line.get(columns.lang, "") or card.language,
         licence=card.spdx(licence),
@@ -205,6 +232,60 @@ def _row(card: "Card", source: UrlListSource, line: Mapping[str, str], credit: M
     if is_missing(caption):
         return replace(row, caption="", status="excluded", reason="empty_caption")
     return replace(row, status="failed_to_download", reason=reason) if reason else row
+
+
+def _rows_of(
+    card: "Card",
+    source: UrlListSource,
+    line: Mapping[str, str],
+    credit: Mapping[str, str],
+    translated: Mapping[str, str],
+) -> Iterator[RawRow]:
+    """Yield the rows of a line before anything is fetched: one, or one for each language that is asked for.
+
+    Args:
+        credit: of works.
+        translated: of those who put a work into a language, by both.
+    """
+    own = _row(card, source, line, credit)
+    for lang in source.languages or (own.lang,):
+        row = own
+        if lang != own.lang:
+            caption = line.get(source.columns.captions.get(lang, ""), "")
+            row = replace(_row(card, source, {**line, source.columns.caption: caption}, credit), lang=lang)
+            if is_missing(caption) or normalise_caption(caption) == normalise_caption(own.caption):
+                message = f"no caption in {lang}" if is_missing(caption) else f"the caption is that in {own.lang}"
+                row = replace(row, caption="", status="excluded", reason="untranslated", error_message=message)
+            elif source.translators and (by := translated.get(f"{_joined(line, source.translators.match)}-{lang}")):
+                row = replace(row, attribution=f"{row.attribution}. {by}")
+        other = next((column for column, value in source.only.items() if line.get(column, "") != value), "")
+        if other:
+            message = f"{other} is {line.get(other, '')}"
+            row = replace(row, status="excluded", reason="left_out", error_message=message)
+        yield row
+
+
+def _columns(card: "Card", source: UrlListSource) -> list[str]:
+    """Return the columns that a source names, empty ones too.
+
+    Raises:
+        ConfigError: it asks for a language that it names no column for.
+    """
+    columns = source.columns
+    for lang in source.languages:
+        if lang not in (card.language, *columns.captions) and not columns.lang:
+            known = ", ".join((card.language, *columns.captions))
+            raise ConfigError(f"{card.name} has no captions in {lang}; there are captions in {known}")
+    named = [columns.url, columns.caption, columns.category, columns.lang, columns.licence, columns.file]
+    tables = [table for table in (source.attribution, source.translators) if table]
+    for column in (columns.group, *(table.match for table in tables)):
+        named += [column] if isinstance(column, str) else column
+    return [*named, *source.only, *(columns.captions[lang] for lang in source.languages if lang in columns.captions)]
+
+
+def _joined(line: Mapping[str, str], column: str | tuple[str, ...]) -> str:
+    """Return the value of a column, or of several joined by ``-``."""
+    return line.get(column, "") if isinstance(column, str) else "-".join(line.get(part, "") for part in column)
 
 
 def _names(source: UrlListSource, lines: Iterable[Mapping[str, str]]) -> dict[str, str]:
@@ -223,8 +304,8 @@ def _names(source: UrlListSource, lines: Iterable[Mapping[str, str]]) -> dict[st
     return found
 
 
-def _credits(attribution: AttributionTable, folder: Path) -> dict[str, str]:
-    """Return the credit of every work of the attribution table.
+def _credits(attribution: AttributionTable, folder: Path, *, whole: bool = False) -> dict[str, str]:
+    """Return the credit of every work of the attribution table; `whole` leaves out those in which a name is missing.
 
     Raises:
         ConfigError: the table is missing, or lacks a column that its key or template names.
@@ -233,7 +314,11 @@ def _credits(attribution: AttributionTable, folder: Path) -> dict[str, str]:
     table = read_list(path)
     template = Template(attribution.template)
     check_columns(path, table, [*attribution.key, *template.get_identifiers()])
-    return {"-".join(row[column] for column in attribution.key): template.substitute(row) for row in table}
+    return {
+        "-".join(row[column] for column in attribution.key): template.substitute(row)
+        for row in table
+        if not whole or all(row[column] for column in template.get_identifiers())
+    }
 
 
 def _table(attribution: AttributionTable, folder: Path) -> Path:

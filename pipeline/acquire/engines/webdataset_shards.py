@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
 from pipeline import files
-from pipeline.acquire.engines.shard_specs import expand, is_remote, local_shards, shard_labels
-from pipeline.acquire.net import urls
-from pipeline.acquire.net.download import download, is_reachable
+from pipeline.acquire.engines.shard_specs import expand, local_shards, shard_labels
+from pipeline.acquire.fetched import reachable
+from pipeline.acquire.net.download import download
 from pipeline.acquire.sources import WebdatasetSource
 from pipeline.errors import ConfigError, DataError
+from pipeline.remote import Store, fetch_file, is_remote, is_web
 
 if TYPE_CHECKING:
     from pipeline.acquire.card import Card
@@ -114,12 +115,7 @@ def availability(card: "Card", source: WebdatasetSource) -> str:
         local_shards((spec for spec in source.shards if not is_remote(spec)), card.path.parent)
     except ConfigError as error:
         return str(error).split(";")[0]
-    for url in remote(source)[:1]:
-        if urls.fault(url, allow_private=source.allow_private_hosts):
-            return f"{url} is not fetched: a private or bad address"
-        if not is_reachable(url, seconds=3, allow_private=source.allow_private_hosts):
-            return "no network, or no such shard"
-    return ""
+    return next((reachable(url, allow_private=source.allow_private_hosts) for url in remote(source)), "")
 
 
 def _fetched(url: str, source: WebdatasetSource, parts: Path) -> Shard:
@@ -130,7 +126,11 @@ def _fetched(url: str, source: WebdatasetSource, parts: Path) -> Shard:
     path = parts / f"{files.sha256_bytes(url.encode())[:16]}.tar"
     if pinned and path.is_file() and files.sha256_file(path) != pinned["sha256"].lower():
         path.unlink()
-    if not path.is_file():
+    if not is_web(url) and not path.is_file():
+        longer = "raise max_shard_bytes if that is right"
+        sha256 = pinned.get("sha256", "").lower()
+        fetch_file(Store(url), "", path, sha256=sha256, limit=source.max_shard_bytes, longer=longer)
+    elif not path.is_file():
         download(
             url,
             path,

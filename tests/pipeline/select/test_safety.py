@@ -291,3 +291,34 @@ def test_a_picture_of_two_corpora_is_treated_as_the_more_careful_card_says(tmp_p
     write_table(run / "signals/caption.parquet", {"uid": uids, "nouns": [["boy"]] * 2, "verbs": [[]] * 2})
     facts = {"a": CorpusFacts(imagery="photographs"), "b": CorpusFacts(imagery="drawings")}
     assert set(safety_drops(SafetyConfig(), run, uids, facts)) == set(uids)
+
+
+def in_language(run: Path, lang: str) -> Path:
+    columns = read_columns(run / "signals/samples.parquet")
+    write_table(run / "signals/samples.parquet", {**columns, "lang": [lang] * len(columns["uid"])})
+    return run
+
+
+def test_a_language_has_a_list_of_its_own_or_is_held_to_the_english_one_with_a_word(
+    run: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    uids = everything(in_language(run, "sw"))
+    assert len(safety_drops(DROP, run, uids)) == 4
+    assert "sw: 5 captions are held to an English list of unsafe words" in caplog.text
+    caplog.clear()
+    (tmp_path / "sw.yaml").write_text("toys:\n  words: [teddy bear]\nchildren:\n  words: [mtoto]\n", encoding="utf-8")
+    config = DROP.model_copy(update={"word_lists": {"sw": Path("sw.yaml")}}).at(tmp_path)
+    assert reasons(run, safety_drops(config, run, uids)) == {"teddy bear": "unsafe_toys"}
+    assert not caplog.text
+    assert safety_sources(config)["word_lists"]["sw"] != safety_sources(DROP).get("word_lists", {}).get("sw")
+    (tmp_path / "sw.yaml").write_text("- teddy bear\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"word_lists: .*sw\.yaml is no list of words; write headings"):
+        safety_sources(config)
+
+
+def test_a_childs_words_are_those_of_the_language(run: Path) -> None:
+    from pipeline.select.real_children import CHILD_WORDS, Sample, speaks_of_a_child
+
+    french = Sample("1", "a", "b", "Il aime son chien.", (run, 0, 0), (), "fr")
+    assert speaks_of_a_child(french, CHILD_WORDS)  # `son` is `his`: why French wants words of its own
+    assert not speaks_of_a_child(french, frozenset({"enfant", "fille"}))

@@ -190,3 +190,27 @@ def test_a_naive_split_of_real_stories_leaks_and_ours_does_not(corpora: Path) ->
         assert leaked(members, [splits[m.uid] for m in members]) == 0
         counts = Counter(splits.values())
         assert counts["train"] > 0.7 * len(members) and counts["test_names"] > 0 and counts["validation"] > 0
+
+
+def test_a_page_and_its_translations_fall_into_one_part_whatever_their_groups_and_corpora_are() -> None:
+    members = [
+        Member(f"{lang}-{story}-{page}", corpus, group, f"{lang} {story} {page}", f"picture {story} {page}", "", lang)
+        for story in range(60)
+        for page in range(4)
+        for lang, corpus, group in (
+            ("en", "books", f"story-{story}"),
+            ("sw", "translations", f"story-{story}"),
+            ("fr", "french", f"fr/{story}"),  # a list of its own that shares nothing but the pictures
+        )
+    ]
+    splits = split_of(SplitConfig(test=0.2, validation=0.1, by_language=True), members)
+    parts = {
+        name: {splits[m.uid].removesuffix(f"_{m.lang}") for m in members if f"-{name}-" in m.uid} for name in "123"
+    }
+    assert all(len(part) == 1 for part in parts.values())
+    assert set(splits.values()) == {"train", "validation", *(f"test_names_{lang}" for lang in ("en", "sw", "fr"))}
+    planted = [*members, Member("sw-x", "other", "elsewhere", "another text", "picture 0 0", "", "sw")]
+    component = [*components(members), "elsewhere"]
+    sides = [splits[member.uid] for member in members]
+    with pytest.raises(DataError, match="the split leaks: 1 pictures"):
+        check_leaks(planted, component, [*sides, "test_names_sw" if sides[0] == "train" else "train"], {}, [])
