@@ -90,7 +90,11 @@ def load_set(source: IconifySource) -> IconSet:
     info = read_json_member(archive, "package/info.json")
     if not isinstance(data, dict) or not isinstance(info, dict) or not isinstance(data.get("icons"), dict):
         raise ConfigError(f"{source.package}@{source.version} holds no icon set: icons.json and info.json are needed")
-    metadata = read_json_member(archive, "package/metadata.json") or {}
+    return icon_set(data, info, read_json_member(archive, "package/metadata.json") or {})
+
+
+def icon_set(data: Mapping[str, Any], info: Mapping[str, Any], metadata: Mapping[str, Any]) -> IconSet:
+    """Return a set from the content of ``icons.json``, ``info.json`` and ``metadata.json``."""
     return IconSet(
         prefix=data["prefix"],
         box={key: data.get(key, default) for key, default in (("left", 0), ("top", 0), ("width", 16), ("height", 16))},
@@ -179,17 +183,18 @@ def skin_tones(icons: IconSet) -> set[str]:
     return found
 
 
-def svg_text(icons: IconSet, name: str, size: int) -> str:
+def svg_text(icons: IconSet, name: str, size: int, *, turned: int = 0) -> str:
     """Return an icon as an SVG document of `size` × `size` pixels that keeps the icon's own aspect ratio.
 
-    It is mirrored (``hFlip``: left and right change places), then turned clockwise by ``rotate`` quarters.
+    It is mirrored (``hFlip``: left and right change places), then turned clockwise by ``rotate`` quarters, and by
+    `turned` more.
     """
     icon = resolved(icons, name)
     body = icon.get("body")
     if not body:
         return ""  # not drawable, which is what becomes of its row
     left, top, width, height = (icon.get(key, icons.box[key]) for key in ("left", "top", "width", "height"))
-    turns, mirrored = icon["rotate"], (-1 if icon["hFlip"] else 1, -1 if icon["vFlip"] else 1)
+    turns, mirrored = (icon["rotate"] + turned) % 4, (-1 if icon["hFlip"] else 1, -1 if icon["vFlip"] else 1)
     if turns or mirrored != (1, 1):
         centre = f"{left + width / 2:g} {top + height / 2:g}"
         from_centre = f"{-left - width / 2:g} {-top - height / 2:g}"

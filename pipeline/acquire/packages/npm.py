@@ -7,6 +7,7 @@ import json
 import shutil
 import tarfile
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -116,6 +117,26 @@ def read_json_member(archive: Path, member: str) -> Any:
             return json.loads(file.read()) if file is not None else None
     except (tarfile.TarError, OSError, EOFError, ValueError) as error:
         raise ConfigError(f"{archive.name}: {member} cannot be read: {error}") from None
+
+
+def json_members(archive: Path, folder: str) -> Iterator[tuple[str, Any]]:
+    """Yield name and parsed content of every JSON file of a folder in an archive, in the archive's order.
+
+    The archive is read once from its beginning, one file in memory at a time.
+
+    Raises:
+        ConfigError: the archive or a file cannot be read.
+    """
+    name = folder
+    try:
+        with tarfile.open(archive, mode="r|gz") as tar:
+            for member in tar:
+                if member.name.startswith(f"{folder}/") and member.name.endswith(".json"):
+                    name = member.name
+                    file = tar.extractfile(member)
+                    yield name, json.loads(file.read()) if file is not None else None
+    except (tarfile.TarError, OSError, EOFError, ValueError) as error:
+        raise ConfigError(f"{archive.name}: {name} cannot be read: {error}") from None
 
 
 def _cached(package: str, version: str) -> Path:
