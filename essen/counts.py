@@ -187,7 +187,9 @@ def count_model(config: ModelConfig, vocab_size: int, pieces: int) -> dict[str, 
         # Each modality goes through the encoder alone for its embedding, and once more with the other.
         for tokens in (cells, pieces):
             projections += Cost(0, transformer_layer(image_width, tokens).macs * _layers(module))
-    projections += linear(image_width, e) + linear(text_width, e)
+    hidden = config.image_map.hidden
+    projections += linear(image_width, hidden) + linear(hidden, e) if hidden else linear(image_width, e)
+    projections += linear(text_width, e)
     if not isinstance(module, NoFusionConfig):
         h = module.width
         if config.towers == "two":

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from essen.adapt.adapt import adapt_towers
-from essen.config import FusionConfig, JointConfig, ModelConfig, NoFusionConfig, ShallowConfig
+from essen.config import FusionConfig, ImageMapConfig, JointConfig, ModelConfig, NoFusionConfig, ShallowConfig
 from essen.errors import EssenError
 from essen.fusion.cross import CrossFusion, Fused
 from essen.fusion.joint import JointFusion
@@ -70,7 +70,7 @@ class Essen(nn.Module):
         self.vocab_size = vocab_size
         self.vision = build_vision_tower(config, pretrained=pretrained)
         self.text, self.config = build_text_tower(config, vocab_size, pretrained=pretrained)
-        self.image_projection = nn.Linear(self.vision.width, config.embedding_size)
+        self.image_projection = _image_map(config.image_map, self.vision.width, config.embedding_size)
         self.text_projection = nn.Linear(self.text.width, config.embedding_size)
         self._add_fusion()
         self.logit_scale = nn.Parameter(torch.tensor(math.log(1 / 0.07)))
@@ -208,6 +208,19 @@ class Essen(nn.Module):
     def clamp_temperature(self) -> None:
         """Keep log(1/τ) in [0, ln 100]; called after every optimiser step."""
         self.logit_scale.clamp_(0, MAX_LOGIT_SCALE)
+
+
+def _image_map(config: ImageMapConfig, width: int, embedding_size: int) -> nn.Module:
+    """Return the map of a picture's pooled features (B, width) into the joint space."""
+    if not config.hidden:
+        return nn.Linear(width, embedding_size)
+    return nn.Sequential(
+        nn.Dropout(config.dropout),
+        nn.Linear(width, config.hidden),
+        nn.GELU(),
+        nn.Dropout(config.dropout),
+        nn.Linear(config.hidden, embedding_size),
+    )
 
 
 def prepare_pixels(pixels: Tensor, size: int) -> Tensor:

@@ -220,6 +220,22 @@ AnyFusion = Annotated[
 ]
 
 
+class ImageMapConfig(Config):
+    """How pictures come into the joint space: one linear map, or two with a hidden layer between them.
+
+    Two are worth it above frozen features, which nothing else can bend (LiT's and SimCLR's heads).
+    """
+
+    hidden: int = Field(default=0, ge=0, description="width of the hidden layer; 0: one linear map")
+    dropout: float = Field(default=0.0, ge=0, lt=1, description="of the features and of the hidden layer")
+
+    @model_validator(mode="after")
+    def _drops_something(self) -> Self:
+        if self.dropout and not self.hidden:
+            raise ValueError("dropout belongs to the hidden layer; give hidden a width")
+        return self
+
+
 class ModelConfig(Config):
     """A model: one tower a modality (or a merged one for both), a joint space, a fusion module.
 
@@ -245,6 +261,11 @@ class ModelConfig(Config):
         default=AdaptConfig(),
         exclude_if=lambda value: value == AdaptConfig(),  # the digests of models without it stay what they were
         description="which weights of the towers learn",
+    )
+    image_map: ImageMapConfig = Field(
+        default=ImageMapConfig(),
+        exclude_if=lambda value: value == ImageMapConfig(),  # the digests of models without it stay what they were
+        description="from the vision tower into the joint space",
     )
 
     @model_validator(mode="before")

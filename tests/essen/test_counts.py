@@ -40,6 +40,7 @@ CONFIGURATIONS: dict[str, Any] = {
     "patches, attention pool": {"vision": {"kind": "patch", "pool": "attention", "width": 64, "layers": 1}},
     "hybrid": {"vision": {"pool": "attention", "layers": 2, "widths": [16, 32], "blocks": [1, 2]}},
     "bag of words": {"text": {"layers": 0}},
+    "a hidden layer": {"image_map": {"hidden": 48, "dropout": 0.2}},
     "timm": {"vision": {"kind": "timm", "backbone": "mobilenetv3_small_050"}},
     "electra": {"text": {"kind": "transformers", "architecture": TINY_ELECTRA}},
     "adapters": {"adapt": {"kind": "adapters"}, "vision": {"layers": 1, "widths": [16, 32], "blocks": [1, 2]}},

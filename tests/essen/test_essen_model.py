@@ -194,3 +194,20 @@ def test_a_frozen_own_tower_stands_still_to_the_bit(tiny_model: ModelConfig) -> 
     changed = {name for name, value in model.state_dict().items() if not torch.equal(value, before[name])}
     assert "matching_head.weight" in changed
     assert not {name for name in changed if name.startswith(("text.", "vision.stem", "vision.stages", "vision.layers"))}
+
+
+def test_a_hidden_layer_bends_the_map_of_pictures_and_drops_in_training_alone(tiny_model: ModelConfig) -> None:
+    config = ModelConfig.model_validate({**tiny_model.model_dump(), "image_map": {"hidden": 24, "dropout": 0.5}})
+    model, pixels = build_model(config, vocab_size=300, seed=0), inputs()[0]
+    plain = build_model(tiny_model, vocab_size=300, seed=0)
+    added = sum(p.numel() for p in model.parameters()) - sum(p.numel() for p in plain.parameters())
+    assert added == (16 * 24 + 24) + (24 * 32 + 32) - (16 * 32 + 32)
+    assert not torch.equal(model.encode_images(pixels).embedding, model.encode_images(pixels).embedding)
+    model.eval()
+    assert torch.equal(model.encode_images(pixels).embedding, model.encode_images(pixels).embedding)
+
+
+def test_dropout_without_a_hidden_layer_is_refused_and_the_usual_map_is_not_written_down() -> None:
+    with pytest.raises(ValidationError, match="give hidden a width"):
+        ModelConfig.model_validate({"image_map": {"dropout": 0.1}})
+    assert "image_map" not in ModelConfig().model_dump()
