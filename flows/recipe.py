@@ -15,13 +15,13 @@ from essen.config import EvaluateConfig, ModelConfig, TrainConfig
 from flows.runner import RunnerConfig
 from pipeline.acquire.card import Card, load_card
 from pipeline.acquire.options import AcquireOptions, CorpusOptions
+from pipeline.addresses import is_url
 from pipeline.cards.config import CardWords, PublishConfig
 from pipeline.config import Config, explain
 from pipeline.curriculum.config import CurriculumConfig
 from pipeline.errors import ConfigError
 from pipeline.index.config import IndexConfig
 from pipeline.measure.config import AlignConfig, EmbedConfig, MeasureConfig
-from pipeline.remote import is_url
 from pipeline.report.config import ReportConfig
 from pipeline.select.config import SelectConfig
 from pipeline.shards.config import StageConfig

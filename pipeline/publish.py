@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from pipeline import files
+from pipeline.addresses import is_url, is_web, shown
 from pipeline.cards.config import CardConfig, PublishConfig
 from pipeline.cards.datacard import MODELS
 from pipeline.delivery import Bucket, Folder, Item, deliver
 from pipeline.errors import ConfigError, SafetyError
 from pipeline.licences import OPEN
-from pipeline.remote import Store, is_url, is_web, shown
+from pipeline.remote import Store
 from pipeline.shards.write import samples_by_group
 from pipeline.workspace import Counts, Workspace
 

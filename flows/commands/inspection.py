@@ -20,9 +20,9 @@ def verify(
     as_json: JsonOption = False,
 ) -> None:
     """Check hashes, counts and contracts of a run or of staged shards; one line a problem, exit 3 if any."""
+    from pipeline.addresses import is_url, shown
     from pipeline.errors import ConfigError, DataError
     from pipeline.published import verify_published
-    from pipeline.remote import is_url, shown
     from pipeline.shards.verify import check_readers, verify_run, verify_stages
 
     directory, name = Path(place), shown(place) if is_url(place) else place

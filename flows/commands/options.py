@@ -45,8 +45,8 @@ def known_run(run: Path) -> None:
 
 def folder_at(place: str) -> Path:
     """Return a path as it is, and for an address the folder into which its staged shards are fetched."""
+    from pipeline.addresses import is_url
     from pipeline.published import fetch_stages
-    from pipeline.remote import is_url
 
     return fetch_stages(place) if is_url(place) else Path(place)
 

@@ -11,8 +11,9 @@ from pipeline import files
 from pipeline.acquire.net import urls
 from pipeline.acquire.net.download import is_reachable
 from pipeline.acquire.packages.cache import cache_folder
+from pipeline.addresses import is_web, shown
 from pipeline.errors import ConfigError, PipelineError
-from pipeline.remote import Store, fetch_file, is_web, open_source, shown
+from pipeline.remote import Store, fetch_file, open_source
 
 
 @cache

@@ -11,8 +11,8 @@ from math import prod
 from os.path import commonpath
 from pathlib import Path
 
+from pipeline.addresses import is_remote, is_web
 from pipeline.errors import ConfigError
-from pipeline.remote import is_remote, is_web
 
 MOST_SHARDS = 10_000
 SCHEME = re.compile(r"\s*([A-Za-z][A-Za-z0-9+.-]*)?:")

@@ -23,8 +23,8 @@ from pipeline.acquire.net.client import Client
 from pipeline.acquire.options import AcquireOptions
 from pipeline.acquire.raw import SUCCESS, RawRow, raw_tables
 from pipeline.acquire.sources import AttributionTable, UrlListSource
+from pipeline.addresses import is_url
 from pipeline.errors import ConfigError, DataError
-from pipeline.remote import is_url
 from pipeline.sample import normalise_caption
 from pipeline.tables import read_columns
 

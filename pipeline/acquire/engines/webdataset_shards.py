@@ -12,8 +12,9 @@ from pipeline.acquire.engines.shard_specs import expand, local_shards, shard_lab
 from pipeline.acquire.fetched import reachable
 from pipeline.acquire.net.download import download
 from pipeline.acquire.sources import WebdatasetSource
+from pipeline.addresses import is_remote, is_web
 from pipeline.errors import ConfigError, DataError
-from pipeline.remote import Store, fetch_file, is_remote, is_web
+from pipeline.remote import Store, fetch_file
 
 if TYPE_CHECKING:
     from pipeline.acquire.card import Card
