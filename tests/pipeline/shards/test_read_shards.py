@@ -55,7 +55,7 @@ def test_a_shard_that_shrinks_after_opening_is_noticed(small_run: Path, tmp_path
         ShardReader(part).read(len(part) // 4)
 
 
-@pytest.mark.parametrize("name", ["../elsewhere", "/etc", "a/b", "..", ""])
+@pytest.mark.parametrize("name", ["../elsewhere", "/etc", "a/../../b", "..", ""])
 def test_a_manifest_cannot_point_outside_its_folder(small_run: Path, tmp_path: Path, name: str) -> None:
     manifest = read_json(small_run / "stages/manifest.json")
     manifest["stages"][0]["path"] = name
