@@ -105,6 +105,7 @@ def _signals(recipe: Recipe, around: Surroundings, cards: "list[Card]") -> list[
             outputs=("signals/alignment.parquet",),
             inputs=("measure", "embed"),
             params=_params(recipe.align, encoders=[recipe.embed.encoder, recipe.embed.text_encoder]),
+            version=2,
         ),
     ]
 

@@ -22,7 +22,6 @@ from pipeline.workspace import Counts
 if TYPE_CHECKING:
     import numpy as np
 
-VERSION = 1
 CHUNK = 16_384  # pairs at once, for memory only
 RANKED = 4_096  # captions of a fold that a rank is taken among; of more, so many at even distances
 
