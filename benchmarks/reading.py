@@ -17,7 +17,6 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -25,16 +24,13 @@ import simplejpeg
 import torch
 from numpy.typing import NDArray
 from PIL import Image
+from staging import write_stage
 
 from essen.config import ModelConfig, TrainConfig
 from essen.data import Pictures
 from essen.train import train
-from pipeline import files
-from pipeline.sample import Sample, sample_uid
 from pipeline.shards.picture import QUALITY, staged_jpeg
 from pipeline.shards.read import ShardReader, Stages, open_stages
-from pipeline.shards.stage import write_manifest
-from pipeline.shards.write import ShardGroup, StagedSample, write_shards
 
 BATCH = 256
 FOLDERS = ("mulberry", "picturebooks", "nlvr")
@@ -70,20 +66,9 @@ def drawings(corpora: Path) -> list[Path]:
 def stage(paths: list[Path], samples: int, size: int, folder: Path) -> Path:
     """Write a stage of so many pictures, of which some are others turned by quarters."""
     pictures = itertools.islice(turned(paths, samples, size), samples)
-    staged = [
-        StagedSample(sample=named(number, data), image=data, stage=1, rank=number, difficulty=0.0)
-        for number, data in enumerate(pictures)
-    ]
-    sets = [
-        {**head, "path": path, **write_shards([ShardGroup(part, len(part))], folder / path)}
-        for head, path, part in (
-            ({"stage": 1, "name": "all"}, "1-all", staged),
-            ({"split": "test", "name": "eval-test"}, "eval-test", [replace(staged[0], stage=0, difficulty=None)]),
-        )
-    ]
-    write_manifest(folder, size, "0" * 64, sets[:1], sets[1:])
-    print(f"{len(staged)} pictures of {size} px, {statistics.mean(len(one.image) for one in staged):.0f} bytes each")
-    return folder
+    pairs = [(picture, f"this is drawing number {number}") for number, picture in enumerate(pictures)]
+    print(f"{len(pairs)} pictures of {size} px, {statistics.mean(len(picture) for picture, _ in pairs):.0f} bytes each")
+    return write_stage(folder, size, pairs, pairs[:1])
 
 
 def turned(paths: list[Path], samples: int, size: int) -> Iterator[bytes]:
@@ -94,22 +79,6 @@ def turned(paths: list[Path], samples: int, size: int) -> Iterator[bytes]:
             out = io.BytesIO()
             image.save(out, "JPEG", quality=QUALITY, subsampling=0)
             yield out.getvalue()
-
-
-def named(number: int, data: bytes) -> Sample:
-    """Return what a shard says of a picture beside the picture."""
-    digest, caption = files.sha256_bytes(data), f"this is drawing number {number}"
-    return Sample(
-        uid=sample_uid(digest, caption),
-        image_sha256=digest,
-        caption=caption,
-        lang="en",
-        corpus="drawings",
-        group=caption,
-        licence="CC-BY-SA-4.0",
-        attribution="The painters",
-        url=f"drawing:{number}",
-    )
 
 
 def read(stages: Stages, size: int, rounds: int) -> None:

@@ -17,10 +17,8 @@ from typing import Any, Protocol
 from pipeline import files
 from pipeline.errors import ConfigError, DataError
 from pipeline.remote import CONNECTIONS, Store
-from pipeline.shards.layout import NOTE
+from pipeline.shards.layout import MANIFEST, NOTE
 from pipeline.shards.read import file_names, parse_manifest
-
-MANIFEST = "manifest.json"
 
 
 @dataclass(frozen=True, slots=True)

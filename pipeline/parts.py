@@ -162,7 +162,7 @@ def _ask(function: Callable[[Item], Result], items: Sequence[Item], request: Pat
     return Part(request, files.sha256_bytes(asked))
 
 
-def _results(part: Part, outcome: Outcome) -> "Sequence[Result] | None":
+def _results(part: Part, outcome: Outcome) -> Sequence[Result] | None:
     """Return the results of a part; None where its file is not the one of which a worker told."""
     try:
         data = _result_of(part.request).read_bytes() if isinstance(outcome, str) else b""

@@ -22,6 +22,7 @@ from pipeline.delivery import Bucket, Folder, Item, deliver
 from pipeline.errors import ConfigError, SafetyError
 from pipeline.licences import OPEN
 from pipeline.remote import Store
+from pipeline.shards.layout import MANIFEST
 from pipeline.shards.write import samples_by_group
 from pipeline.workspace import Counts, Workspace
 
@@ -68,8 +69,7 @@ def publish(
         DataError: a file of the stages is missing or damaged.
         SafetyError: nothing may be passed on, or not all of what was asked for.
     """
-    destination = _destination(target, run)
-    destination.names()  # a store that does not let us says so before anything is built
+    destination = open_destination(target, run)
     manifest, card, sources = _finished(run)
     allowed = _allowed(config)
     counts = _counts(manifest, allowed)
@@ -94,17 +94,21 @@ def _allowed(config: PublishConfig) -> set[str]:
     return {OPEN, "share_alike"} | ({"unknown"} if config.unknown else set())
 
 
-def _destination(target: Path | str, run: Path) -> Folder | Bucket:
-    """Return where to publish to.
+def open_destination(target: Path | str, run: Path) -> Folder | Bucket:
+    """Return where to publish a run to; an address has answered then, so that a refusal comes before all work.
 
     Raises:
-        ConfigError: nothing can be written there, or it lies in the run.
+        ConfigError: nothing can be written there, the store does not let us, or it lies in the run.
     """
     if is_web(str(target)):
         raise ConfigError(f"{shown(str(target))} can only be read; publish to a folder, or to a store such as s3://…")
     if is_url(str(target)):
-        return Bucket(Store(str(target)))
+        store = Store(str(target))
+        store.names()
+        return Bucket(store)
     folder = Path(target)
+    if folder.is_file():
+        raise ConfigError(f"{folder} is a file; name a folder to publish to")
     if folder.resolve().is_relative_to(run.resolve()) or run.resolve().is_relative_to(folder.resolve()):
         raise ConfigError(f"{folder} and the run {run} lie in each other; choose another folder")
     return Folder(folder)
@@ -164,11 +168,13 @@ def _check_words(run: Path, scratch: Path, items: Sequence[Item], models: Mappin
     """
     from pipeline.cards.check import check_cards, check_model_card
 
-    problems = check_cards(scratch, {item.name for item in items})
-    problems += [problem for folder in models.values() for problem in check_model_card(folder)]
+    problems = [problem.replace(f"{scratch}/", "") for problem in check_cards(scratch, {item.name for item in items})]
+    for name, folder in models.items():
+        problems += [problem.replace(f"{folder}/", f"{MODELS}/{name}/") for problem in check_model_card(folder)]
     if problems:
-        first = problems[0].replace(f"{scratch}/", "")
-        raise ConfigError(f"{run}: {first} ({len(problems)} in all); correct the data cards or the recipe's card words")
+        raise ConfigError(
+            f"{run}: {problems[0]} ({len(problems)} in all); correct the data cards or the recipe's card words"
+        )
 
 
 def _build(
@@ -216,7 +222,7 @@ def _build(
     items = [Item(f"{path}/{s['file']}", run / "stages" / path / s["file"], s["sha256"]) for path, s in shards]
     known = {item.source for item in forms}
     own = [path.relative_to(scratch).as_posix() for path in files.files_below(scratch) if path not in known]
-    own.sort(key=lambda name: name == "manifest.json")
+    own.sort(key=lambda name: name == MANIFEST)
     return items + forms + [Item(name, scratch / name, files.sha256_file(scratch / name)) for name in own]
 
 

@@ -15,13 +15,12 @@ from typing import Any
 from pipeline import files
 from pipeline.acquire.packages.cache import cache_folder
 from pipeline.errors import ConfigError, DataError
-from pipeline.remote import CONNECTIONS, Store, Web, fetch_file, open_source
-from pipeline.shards.layout import NOTE
+from pipeline.remote import CONNECTIONS, MissingError, Store, Web, fetch_file, open_source
+from pipeline.shards.layout import MANIFEST, NOTE
 from pipeline.shards.read import file_names, parse_manifest
 from pipeline.shards.verify import check_readers, verify_stages
 from pipeline.workspace import disk_faults_named
 
-MANIFEST = "manifest.json"
 LONGEST_MANIFEST = 256 * 2**20  # bytes
 LONGEST_FILE = 2**40
 
@@ -88,7 +87,7 @@ def verify_published(url: str, *, readers: int = 0) -> list[str]:
             return [str(error)]
         files.write_bytes(folder / MANIFEST, data)
         check_readers(folder, readers)
-        extra = sorted((source.names() or set()) - named - {NOTE})
+        extra = sorted(source.names() - named - {NOTE})
         lacking: dict[str, str] = {}
 
         def bring(name: str) -> None:
@@ -124,10 +123,8 @@ def _manifest(source: Store | Web, folder: Path) -> bytes:
         path = Path(scratch) / MANIFEST
         try:
             source.fetch(MANIFEST, path, limit=LONGEST_MANIFEST)
-        except DataError as error:
-            if str(error).endswith("is missing"):
-                raise DataError(f"{source} holds no {MANIFEST}; name what `essen publish` has written") from None
-            raise
+        except MissingError:
+            raise DataError(f"{source} holds no {MANIFEST}; name what `essen publish` has written") from None
         return path.read_bytes()
 
 

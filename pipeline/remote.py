@@ -1,7 +1,7 @@
 """Files at an address: object stores and other file systems by fsspec, and the web by the project's own client.
 
-Content is read in ranges, so a copy that was
-broken off goes on where it ended, and nothing is taken for whole before its size and sha256 are what they should be.
+Content is read in ranges, so a copy that was broken off goes on where it ended, and nothing is taken for whole before
+its size and sha256 are what they should be.
 """
 
 import contextlib
@@ -29,8 +29,27 @@ FAULTS = (
 )
 
 
-class Store:
-    """A folder on a file system that fsspec knows; its files have names relative to it, with slashes.
+class MissingError(DataError):
+    """There is no such file."""
+
+
+class _Address:
+    """A folder at an address; its files have names relative to it, with slashes."""
+
+    def __init__(self, url: str) -> None:
+        check_url(url)
+        self.url = url.rstrip("/")
+
+    def __str__(self) -> str:
+        return shown(self.url)
+
+    def place(self, name: str) -> str:
+        """Return a file's address, as it may be shown; that of the folder itself for the empty name."""
+        return f"{self}/{name}" if name else str(self)
+
+
+class Store(_Address):
+    """A folder on a file system that fsspec knows.
 
     One connection, which threads may share. Every fault of the store is raised as one line.
 
@@ -39,21 +58,13 @@ class Store:
     """
 
     def __init__(self, url: str) -> None:
-        check_url(url)
-        self.url = url.rstrip("/")
+        super().__init__(url)
         with self._faults_named():
             import fsspec
 
             # A cached instance would keep the credentials and the listings of its first use.
             self._system, root = fsspec.core.url_to_fs(self.url, skip_instance_cache=True)
         self._root = str(root).rstrip("/")
-
-    def __str__(self) -> str:
-        return shown(self.url)
-
-    def place(self, name: str) -> str:
-        """Return a file's address, as it may be shown; that of the folder itself for the empty name."""
-        return f"{self}/{name}" if name else str(self)
 
     def names(self) -> set[str]:
         """Return the names of all files that are there."""
@@ -103,24 +114,27 @@ class Store:
             found.update(block)
         return found.hexdigest()
 
-    def fetch(self, name: str, part: Path, *, limit: int, longer: str = PUBLISH_AGAIN) -> None:
+    def fetch(self, name: str, part: Path, *, limit: int, remedy: str = PUBLISH_AGAIN) -> None:
         """Write a file's content to `part`; where that holds its beginning already, the rest.
 
         Args:
             limit: longest content.
-            longer: what a person can do about a longer one.
+            remedy: what a person can do about a longer one.
 
         Raises:
-            DataError: it is missing, or longer than `limit` bytes.
+            MissingError: there is none.
+            DataError: it is longer than `limit` bytes.
         """
         size = self.size(name)
         if size is None:
-            raise DataError(f"{self.place(name)} is missing")
+            raise MissingError(f"{self.place(name)} is missing")
         if size > limit:
-            raise DataError(f"{self.place(name)} has {size:,} bytes, more than {limit:,}; {longer}")
+            raise DataError(f"{self.place(name)} has {size:,} bytes, more than {limit:,}; {remedy}")
         begun = part.stat().st_size if part.is_file() else 0
-        with part.open("ab" if begun <= size else "wb") as file:
-            for block in self.blocks(name, begun if begun <= size else 0, size):
+        if begun > size:
+            begun = 0
+        with part.open("ab" if begun else "wb") as file:
+            for block in self.blocks(name, begun, size):
                 file.write(block)
 
     def put(self, name: str, source: Path) -> None:
@@ -160,7 +174,7 @@ class Store:
             ) from None
 
 
-class Web:
+class Web(_Address):
     """A folder on a web server, to be read from: by the project's own client, which checks where names lead.
 
     Args:
@@ -169,21 +183,14 @@ class Web:
     """
 
     def __init__(self, url: str, *, allow_private: bool | None = None) -> None:
-        check_url(url)
-        self.url = url.rstrip("/")
+        super().__init__(url)
         self._allow_private = allow_private
 
-    def __str__(self) -> str:
-        return shown(self.url)
+    def names(self) -> set[str]:
+        """Return nothing, as web servers list nothing."""
+        return set()
 
-    def place(self, name: str) -> str:
-        """Return a file's address, as it may be shown; that of the folder itself for the empty name."""
-        return f"{self}/{name}" if name else str(self)
-
-    def names(self) -> None:
-        """Say that web servers list nothing."""
-
-    def fetch(self, name: str, part: Path, *, limit: int, longer: str = PUBLISH_AGAIN) -> None:
+    def fetch(self, name: str, part: Path, *, limit: int, remedy: str = PUBLISH_AGAIN) -> None:
         """Write a file's content to `part`; see `Store.fetch`.
 
         Raises:
@@ -198,8 +205,16 @@ class Web:
         private = self._allow_private
         if private is None:  # where a public address leads is no decision of who named it
             private = urls.is_private(urlsplit(url).hostname or "")
-        times = {"silence": 30, "deadline": 3_600, "attempts": 3}
-        download(url, part, max_bytes=limit, allow_private=private, longer=longer, **times)
+        download(
+            url,
+            part,
+            max_bytes=limit,
+            silence=30,
+            deadline=3_600,
+            attempts=3,
+            allow_private=private,
+            remedy=remedy,
+        )
 
 
 def open_source(url: str, *, allow_private: bool | None = None) -> Store | Web:
@@ -219,7 +234,7 @@ def fetch_file(
     sha256: str = "",
     size: int | None = None,
     limit: int = LONGEST,
-    longer: str = PUBLISH_AGAIN,
+    remedy: str = PUBLISH_AGAIN,
 ) -> None:
     """Bring a file here, where it is `target` only when it is whole.
 
@@ -230,7 +245,7 @@ def fetch_file(
         sha256: that it must have, in hex; empty where nothing is known.
         size: bytes that it must have, None where nothing is known.
         limit: longest content, where the size is not known.
-        longer: what a person can do about a longer one.
+        remedy: what a person can do about a file that is not what it should be.
 
     Raises:
         ConfigError: the store does not let us.
@@ -242,13 +257,13 @@ def fetch_file(
         files.remove(part)
     begun = part.is_file()
     limit = limit if size is None else size
-    source.fetch(name, part, limit=limit, longer=longer)
+    source.fetch(name, part, limit=limit, remedy=remedy)
     if begun and files.sha256_file(part) != sha256:  # what was begun may have been another file's
         part.unlink()
-        source.fetch(name, part, limit=limit, longer=longer)
+        source.fetch(name, part, limit=limit, remedy=remedy)
     if fault := _fault(part, sha256, size):
         part.unlink()
-        raise DataError(f"{source.place(name)} is damaged: {fault}; {PUBLISH_AGAIN}")
+        raise DataError(f"{source.place(name)} is damaged: {fault}; {remedy}")
     files.sync_file(part)
     part.replace(target)
     files.sync_directory(target.parent)

@@ -36,9 +36,16 @@ TINY: dict[str, Any] = {
     "report": {"grid": 4, "pairs": 2, "fits": 2, "neighbours": 2},
 }
 SWAHILI = {
-    **{"red": "mwekundu", "green": "wa kijani", "blue": "wa buluu", "orange": "wa machungwa"},
-    **{"purple": "wa zambarau", "black": "mweusi"},
-    **{"circle": "mduara", "square": "mraba", "cross": "msalaba mkubwa", "line": "mstari mkubwa"},
+    "red": "mwekundu",
+    "green": "wa kijani",
+    "blue": "wa buluu",
+    "orange": "wa machungwa",
+    "purple": "wa zambarau",
+    "black": "mweusi",
+    "circle": "mduara",
+    "square": "mraba",
+    "cross": "msalaba mkubwa",
+    "line": "mstari mkubwa",
 }
 COLOURS = ("red", "green", "blue", "orange", "purple", "black")
 
@@ -75,13 +82,10 @@ def essen(line: str) -> int:
     """Run a line of a guide in this process, without Prefect's server, and return its exit code."""
     program, *arguments = shlex.split(line, comments=True)
     assert program == "essen"
+    if arguments[0] in ("run", "evaluate") and "--on" not in arguments:
+        arguments += ["--engine", "local"]
     with pytest.raises(SystemExit) as ended:
-        main(
-            [
-                *arguments,
-                *(("--engine", "local") if arguments[:1] in (["run"], ["evaluate"]) and "--on" not in line else ()),
-            ]
-        )
+        main(arguments)
     return int(ended.value.code or 0)
 
 
@@ -136,6 +140,10 @@ def draw_recording(folder: Path) -> None:
         picture.save(frames / f"{number / 2:.1f}.jpg")
 
 
+CONTINUING = ("robot", "reading-the-evidence", "babylm")  # from where own-corpus ends
+ALONE = {"frames-of-a-day": draw_recording, "own-lexicon-or-language": draw_shapes}
+
+
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder where the guide to a corpus of one's own has been followed up to the report."""
@@ -155,8 +163,10 @@ def test_own_corpus(finished: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("guide", ["robot", "reading-the-evidence", "babylm"])
-def test_guides_that_go_on_from_there(guide: str, finished: Path, tmp_path: Path, monkeypatch: Any) -> None:
+@pytest.mark.parametrize("guide", CONTINUING)
+def test_guides_that_go_on_from_there(
+    guide: str, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = shutil.copytree(finished, tmp_path / "folder")
     if guide == "babylm":  # the same corpus: its first steps are done
         shutil.copytree(folder / "runs/mine", folder / "runs/babylm")
@@ -165,9 +175,7 @@ def test_guides_that_go_on_from_there(guide: str, finished: Path, tmp_path: Path
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("guide", "draw"), [("frames-of-a-day", draw_recording), ("own-lexicon-or-language", draw_shapes)]
-)
+@pytest.mark.parametrize(("guide", "draw"), ALONE.items())
 def test_guides_of_their_own(
     guide: str, draw: Callable[[Path], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -179,8 +187,7 @@ def test_guides_of_their_own(
 
 
 def test_there_is_a_test_for_every_guide() -> None:
-    tested = {"own-corpus", "robot", "reading-the-evidence", "frames-of-a-day", "own-lexicon-or-language", "babylm"}
-    assert {path.stem for path in GUIDES.glob("*.md")} == tested
+    assert {path.stem for path in GUIDES.glob("*.md")} == {"own-corpus", *CONTINUING, *ALONE}
 
 
 @pytest.mark.parametrize("guide", sorted(path.stem for path in GUIDES.glob("*.md")))

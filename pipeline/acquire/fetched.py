@@ -35,9 +35,12 @@ def fetched(url: str, name: str, *, sha256: str = "", allow_private: bool = Fals
     """
     if not name or ".." in PurePosixPath(name).parts or name.startswith("/"):
         raise ConfigError(f"{name} lies outside {shown(url)}; name what lies beside the list")
+    if is_web(url) and "?" in f"{url}/{name}":
+        raise ConfigError(f"{shown(f'{url}/{name}')} has a query, with which nothing is fetched; name a copy of it")
     path = cache_folder("lists") / files.sha256_bytes(url.encode())[:16] / name
     if not (sha256 and path.is_file() and files.sha256_file(path) == sha256):
-        fetch_file(open_source(url, allow_private=allow_private), name, path, sha256=sha256)
+        source = open_source(url, allow_private=allow_private)
+        fetch_file(source, name, path, sha256=sha256, remedy="put the right one there, or correct the data card")
     return path
 
 

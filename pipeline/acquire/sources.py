@@ -70,7 +70,7 @@ class IconSetsSource(NpmSource):
 
 
 def _is_nothing(value: Any) -> bool:
-    """Tell whether a key is as it was before there was one: what it decides keeps its digest."""
+    """Tell whether a field that came later says nothing: left out, it changes no digest of a card from before."""
     return not value
 
 

@@ -44,16 +44,15 @@ def write_atlas(out: Path, run: Path, parts: "Sequence[StagedSet]") -> list[str]
 
     from pipeline.shards.read import ShardReader
 
-    vectors = picture_vectors(run)
+    vectors = _picture_vectors(run)
     if vectors is None:
         return []
     tables = {part.entry["path"]: part.table for part in parts}
     about = sample_table([part.entry for part in parts], tables)
     hashes = [name for part in parts for name in part.table.column("image_sha256").to_pylist()]
-    reader = ShardReader(*parts)
-    path = out / FILE
-    with pq.ParquetWriter(path, schema := _schema(about.schema), compression="zstd") as writer:
-        places = map_places(hashes, *vectors)
+    places = map_places(hashes, *vectors)
+    reader, path, schema = ShardReader(*parts), out / FILE, _schema(about.schema)
+    with pq.ParquetWriter(path, schema, compression="zstd") as writer:
         for start in range(0, len(hashes), ROWS):
             rows = range(start, min(start + ROWS, len(hashes)))
             pictures = [{"bytes": reader.read(row), "path": None} for row in rows]
@@ -62,18 +61,6 @@ def write_atlas(out: Path, run: Path, parts: "Sequence[StagedSet]") -> list[str]
             writer.write_table(pa.table(columns, schema=schema))
     files.sync_file(path)
     return [FILE]
-
-
-def picture_vectors(run: Path) -> "tuple[list[str], np.ndarray] | None":
-    """Return names, which are sha256 of pictures, and vectors (N, dim) of a run's pictures; None where there are none.
-
-    Raises:
-        DataError: the files are damaged.
-    """
-    record = Workspace(run).record("embed")
-    if record is None:
-        return None
-    return read_vectors(IMAGES, run / "embeddings" / EmbedConfig(**record["params"]["config"]).image_folder)
 
 
 def map_places(hashes: Sequence[str], names: Sequence[str], vectors: "np.ndarray") -> "np.ndarray":
@@ -99,6 +86,18 @@ def map_places(hashes: Sequence[str], names: Sequence[str], vectors: "np.ndarray
     axes = np.linalg.eigh(points.T @ points)[1][:, -2:][:, ::-1]
     largest = axes[np.abs(axes).argmax(axis=0), range(2)]
     return np.round(points @ (axes * np.sign(largest)), DIGITS).astype(np.float32)
+
+
+def _picture_vectors(run: Path) -> "tuple[list[str], np.ndarray] | None":
+    """Return names, which are sha256 of pictures, and vectors (N, dim) of a run's pictures; None where there are none.
+
+    Raises:
+        DataError: the files are damaged.
+    """
+    record = Workspace(run).record("embed")
+    if record is None:
+        return None
+    return read_vectors(IMAGES, run / "embeddings" / EmbedConfig(**record["params"]["config"]).image_folder)
 
 
 def _schema(about: "pa.Schema") -> "pa.Schema":

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.cards.croissant import FILE as CROISSANT
+from pipeline.cards.datacard import CARD
 from pipeline.licences import HUB, licence_class
 
-CARD, CREDITS = "README.md", "ATTRIBUTION.csv"
+CREDITS = "ATTRIBUTION.csv"
 GAP = "[More Information Needed]"
 FIELDS = ("language", "license", "pretty_name", "size_categories", "task_categories", "tags", "configs")
 MODEL_FIELDS = ("language", "license", "library_name", "pipeline_tag", "tags")
@@ -58,22 +59,25 @@ def check_model_card(folder: Path) -> list[str]:
     if not path.is_file():
         return [f"{path} is missing"]
     head, text = _card(path)
-    named = head.get("license_name")
-    faults = [f"{path}: {fault}" for fault in [licence_fault(named) if named else ""] if fault]
-    return [*_head(path, head, MODEL_FIELDS), *faults, *_text(path, text, MODEL_SECTIONS)]
+    problems = list(_head(path, head, MODEL_FIELDS))
+    if (named := head.get("license_name")) and (fault := licence_fault(named)):
+        problems.append(f"{path}: {fault}")
+    return [*problems, *_text(path, text, MODEL_SECTIONS)]
 
 
 def licence_fault(expression: str) -> str:
     """Return what is wrong with an SPDX expression; empty where nothing is. ``LicenseRef-…`` may be anything."""
     from license_expression import ExpressionError, ExpressionParseError, get_spdx_licensing
 
+    if not expression.strip():
+        return "a licence is empty"
     licensing = get_spdx_licensing()
     try:
         unknown = licensing.unknown_license_keys(licensing.parse(expression))
     except (ExpressionError, ExpressionParseError):
         return f"{expression!r} is no SPDX expression"
     named = [key for key in unknown if not key.startswith("LicenseRef-")]
-    return f"{named[0]!r} is no SPDX identifier" if named else "" if expression.strip() else "a licence is empty"
+    return f"{named[0]!r} is no SPDX identifier" if named else ""
 
 
 def _card(path: Path) -> tuple[dict[str, Any], str]:
@@ -105,11 +109,11 @@ def _head(path: Path, head: Mapping[str, Any], needed: Collection[str]) -> Itera
 def _text(path: Path, text: str, sections: Collection[str]) -> Iterator[str]:
     if GAP in text:
         yield f"{path} still says {GAP}"
-    parts = re.split(r"^#+ +(.+)$", re.sub(r"^```.*?^```$", "-", text, flags=re.MULTILINE | re.DOTALL), flags=re.M)
-    titles = parts[1::2]
+    plain = re.sub(r"^```.*?^```$", "-", text, flags=re.MULTILINE | re.DOTALL)  # comments of code are no titles
+    _, *parts = re.split(r"^(#+) +(.+)$", plain, flags=re.MULTILINE)
+    levels, titles, contents = [len(signs) for signs in parts[::3]], parts[1::3], parts[2::3]
     yield from (f"{path} has no section {title}" for title in sections if title not in titles)
-    levels = [len(found) for found in re.findall(r"^(#+) ", text, flags=re.MULTILINE)]
-    for title, content, level, following in zip(titles, parts[2::2], levels, [*levels[1:], 0], strict=False):
+    for title, content, level, following in zip(titles, contents, levels, [*levels[1:], 0], strict=True):
         if not content.strip() and following <= level:
             yield f"{path}: the section {title} is empty"
 

@@ -29,7 +29,6 @@ MISSING_RULE = {
     "hardest": "a sample without a value counts as the hardest of that signal",
 }
 
-
 log = logging.getLogger(__name__)
 
 

@@ -3,10 +3,9 @@
 from collections.abc import Collection
 
 from pipeline.measure.caption import NEEDS
-from pipeline.measure.parsers import UNDECIDED, base_language
-from pipeline.measure.wordlists import ENGLISH
-
-ENGLISH_LISTS = (*ENGLISH, "visual", "auditory", "haptic")  # what their columns' names begin with
+from pipeline.measure.language import READ_AS_ENGLISH, base_language
+from pipeline.measure.lexicon import frequency_list
+from pipeline.measure.wordlists import ENGLISH, SENSES
 
 
 def why_absent(column: str, langs: Collection[str]) -> str:
@@ -18,7 +17,7 @@ def why_absent(column: str, langs: Collection[str]) -> str:
     """
     file, _, name = column.partition(".")
     named = ", ".join(sorted(langs))
-    if not langs or {base_language(lang) for lang in langs} & {"en", UNDECIDED}:
+    if not langs or not READ_AS_ENGLISH.isdisjoint(map(base_language, langs)):
         return ""
     if file == "caption" and name in NEEDS:
         return (
@@ -26,7 +25,10 @@ def why_absent(column: str, langs: Collection[str]) -> str:
             "caption.tokens or caption.rarity"
         )
     if file == "lexicon" and name in ("zipf_mean", "zipf_min", "coverage"):
-        return f"wordfreq has no list for captions in {named}; use caption.rarity, or measure.own_lexicons"
-    if file == "lexicon" and name.startswith(ENGLISH_LISTS):
+        unlisted = {lang: reason for lang in sorted(langs) if (reason := frequency_list(lang)[1])}
+        reasons = " and ".join(sorted(set(unlisted.values())))
+        hint = f"{reasons} for captions in {', '.join(unlisted)}; use caption.rarity, or measure.own_lexicons"
+        return hint if unlisted else ""
+    if file == "lexicon" and name.startswith((*ENGLISH, *SENSES)):
         return f"this list is English, and captions are in {named}; use caption.rarity, or measure.own_lexicons"
     return ""

@@ -216,6 +216,7 @@ def _ranks(head: Head, images: Rows, texts: Rows, block: int = 2_048) -> "np.nda
     few = len(texts) <= RANKED
     captions = texts if few else Rows(texts.matrix, _spaced(np.unique(texts.rows), RANKED))
     distinct, of = np.unique(head.project_texts(captions[:]), axis=0, return_inverse=True)
+    others = len(distinct) - 1 if few else len(distinct)
     ranks = np.empty(len(images))
     for start in range(0, len(images), block):
         rows = slice(start, start + block)
@@ -225,7 +226,7 @@ def _ranks(head: Head, images: Rows, texts: Rows, block: int = 2_048) -> "np.nda
             own = scores[np.arange(len(scores)), of.ravel()[rows]]
         else:  # which need not be among them
             own = (seen * head.project_texts(texts[rows])).sum(axis=1)
-        ranks[rows] = (scores < own[:, None]).sum(axis=1) / max(1, len(distinct) - few)
+        ranks[rows] = (scores < own[:, None]).sum(axis=1) / max(1, others)
     return ranks
 
 

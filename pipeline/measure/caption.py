@@ -16,8 +16,8 @@ from math import log10
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.measure.language import detect_languages, letters_in
-from pipeline.measure.parsers import ANY_LANGUAGE, base_language, load_parser, parser_of
+from pipeline.measure.language import base_language, detect_languages, letters_in
+from pipeline.measure.parsers import ANY_LANGUAGE, load_parser, parser_of
 from pipeline.parts import Spread, here, once
 from pipeline.sample import spaced
 from pipeline.tables import read_columns, write_table
@@ -96,17 +96,14 @@ def write_caption_signals(
     columns = read_columns(samples, ["uid", "caption", "lang"])
     keys = list(zip(columns["caption"], columns["lang"], strict=True))
     parsers = {lang: parser_of(lang, models or {}, model) for lang in sorted(set(columns["lang"]))}
-    parsed: dict[tuple[str, str], dict[str, Any]] = {}
+    found: dict[tuple[str, str], dict[str, Any]] = {}
     without: dict[str, list[str]] = {}
     for name in sorted(set(parsers.values())):
         parser = _Parser(name)
-        captions = sorted({caption for caption, lang in keys if parsers[lang] == name})
-        texts = [spaced(caption) for caption in captions] if name == ANY_LANGUAGE else captions
+        own = sorted({key for key in keys if parsers[key[1]] == name})
         without[name] = sorted(unread(parser.nlp))
-        chunks = [texts[start : start + CHUNK] for start in range(0, len(texts), CHUNK)]
-        read = spread(parser, chunks, path.parents[1] / "parts" / f"captions-{name.replace(':', '-')}")
-        parsed |= {(caption, name): row for caption, row in zip(captions, chain.from_iterable(read), strict=True)}
-    found = {key: parsed[key[0], parsers[key[1]]] for key in keys}
+        read = _read(parser, sorted({caption for caption, _ in own}), spread, path.parents[1] / "parts")
+        found |= {(caption, lang): read[caption] for caption, lang in own}
     rare = rarities((lang, found[caption, lang]["words"], caption) for caption, lang in sorted(found))
     distinct = sorted(set(columns["caption"]))
     detected = dict(zip(distinct, detect_languages(distinct), strict=True))
@@ -199,6 +196,14 @@ def parse(nlp: "Language", captions: Sequence[str], *, batch_size: int = 256) ->
     negates = "neg" in nlp.pipe_labels.get("parser", ())
     for doc in nlp.pipe(captions, batch_size=batch_size):
         yield _parsed_signals(doc, label=negates) | absent
+
+
+def _read(parser: "_Parser", captions: Sequence[str], spread: Spread, parts: Path) -> dict[str, dict[str, Any]]:
+    """Return the signals of a parse by caption."""
+    texts = [spaced(caption) for caption in captions] if parser.name == ANY_LANGUAGE else captions
+    chunks = [texts[start : start + CHUNK] for start in range(0, len(texts), CHUNK)]
+    read = spread(parser, chunks, parts / f"captions-{parser.name.replace(':', '-')}")
+    return dict(zip(captions, chain.from_iterable(read), strict=True))
 
 
 class _Parser:

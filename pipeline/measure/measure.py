@@ -71,7 +71,7 @@ def measure(config: MeasureConfig, raw: Mapping[str, Path], run: Path, out: Path
         samples, folder / "lexicon.parquet", names=config.lexicons, own=config.own_lexicons
     )
     files.write_json(folder / "sources.json", measure_sources(config))
-    _say_what_is_missing(languages, unlisted)
+    say_what_is_missing(languages, unlisted)
     return {
         **counts,
         "pictures": len(images),
@@ -99,7 +99,7 @@ def measure_sources(config: MeasureConfig) -> dict[str, Any]:
     }
 
 
-def _say_what_is_missing(languages: Mapping[str, Mapping[str, Any]], unlisted: Mapping[str, str]) -> None:
+def say_what_is_missing(languages: Mapping[str, Mapping[str, Any]], unlisted: Mapping[str, str]) -> None:
     """Log a line for each language that has no tagger here, and for each without frequencies of words."""
     for lang, entry in languages.items():
         if entry["without"]:

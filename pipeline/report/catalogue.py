@@ -104,7 +104,7 @@ def seen_by_safety(config: SafetyConfig, run: Path, uids: Iterable[str]) -> list
     """
     wanted = list(uids)
     children = config.real_children
-    if config.classifiers or config.hash_lists or children.faces or children.photographs:
+    if any((config.classifiers, config.hash_lists, config.word_lists, children.faces, children.photographs)):
         return []
     unsafe = safety_drops(config.model_copy(update={"on_hit": "drop"}), run, wanted, _facts(run)) if wanted else {}
     return [uid for uid in wanted if uid not in unsafe]

@@ -90,7 +90,7 @@ def read_scores(
         unsafe: hashes of pictures that may not be shown; an empty one stands for them.
 
     Raises:
-        DataError: the evaluation is about other stages than those of the run.
+        DataError: the evaluation is about other stages than those of the run, or of a version that kept no answers.
     """
     path = run / "reports/evaluation.json"
     if not path.is_file():
@@ -98,6 +98,8 @@ def read_scores(
     evaluation = files.read_json(path)
     if stages is not None and evaluation["stages"] != stages.digest:
         raise DataError(f"{path} is about other stages than {stages.folder}; evaluate again")
+    if any("answer" not in example for entry in evaluation["sets"] for example in entry["examples"]):
+        raise DataError(f"{path} is of another version; evaluate again")
     tables = [_table(entry, way) for entry in evaluation["sets"] for way in entry["directions"]]
     return Scores(
         model=evaluation["model"],

@@ -14,7 +14,8 @@ from pipeline.errors import ConfigError
 
 FORMAT = "essen-study/1"
 CONTROLS = ("chance", "untrained", "shuffled")
-PERCENT = ("recall", "measure")
+PERCENT = ("recall", "measure", "probe")
+SKILL = {"before": "before training", "after": "after training", "change": "after training − before"}
 
 
 def read_results(path: Path) -> dict[str, Any]:
@@ -68,6 +69,8 @@ def score_name(score: Mapping[str, Any]) -> str:
         return f"R@{score.get('k', 1)} on {score['set']}, {way}{row}, per cent"
     if kind == "measure":
         return f"{score['measure']} on {score['set']}, per cent"
+    if kind == "probe":
+        return f"vision tower, probed for categories on {score['set']}, {SKILL[score.get('of', 'change')]}, per cent"
     if kind == "logged":
         return f"{score['key']} in training"
     if kind == "reached":

@@ -6,12 +6,12 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from pipeline.config import Config
+from pipeline.measure.language import UNDECIDED
 from pipeline.select.safety_config import SafetyConfig
 
 FAMILIES = ("samples", "image", "caption", "lexicon", "alignment", "personal")
 # A caption too short to be told is no caption in another language: no rule about these columns drops it.
 LANGUAGES = ("samples.lang", "caption.detected_lang")
-UNDECIDED = "und"
 
 
 class Rule(Config):

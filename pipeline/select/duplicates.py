@@ -85,7 +85,7 @@ def close_pairs(config: DuplicateConfig, gallery: Gallery) -> Scores:
     ):
         # Pictures with names alone would give by far the most pairs below their floor, and none of them counts.
         for rows, least in ((every, floor), (told, lower)) if named.any() else ((every, lower),):
-            found = pairs_at_or_above(vectors if rows is every else gathered(vectors, rows), least)
+            found = pairs_at_or_above(vectors if rows is every else gathered(vectors, rows, gallery.folder), least)
             near.append(rows[np.stack([found.first, found.second], axis=1)])
     rows = np.concatenate([_equal_pixels(gallery.pictures), *near])
     return score_pairs(config, gallery, np.unique(rows, axis=0))

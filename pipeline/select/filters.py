@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import ConfigError, DataError
 from pipeline.measure.absent import why_absent
-from pipeline.select.config import LANGUAGES, UNDECIDED, Rule
+from pipeline.measure.language import UNDECIDED
+from pipeline.select.config import LANGUAGES, Rule
 from pipeline.select.verdict import Drop
 from pipeline.tables import read_table
 

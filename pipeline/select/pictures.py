@@ -74,12 +74,14 @@ class Gallery:
         vectors: (N, D) embeddings, float32.
         structures: (N, 513), float32.
         colours: those of the cells of each picture, by image hash; see `pipeline.select.colours`.
+        folder: where there is room for copies of many vectors; None stands for that of temporary files.
     """
 
     pictures: Sequence[Picture]
     vectors: "np.ndarray"
     structures: "np.ndarray"
     colours: MutableMapping[str, bytes]
+    folder: Path | None = None
 
 
 def picture_of(image: str, signals: Mapping[str, Any], licence: str = "", captions: Sequence[str] = ()) -> Picture:
@@ -113,7 +115,7 @@ def gallery(
         rows: row among the vectors by image hash.
         vectors, structures: (M, D) and (M, 513).
         colours: by image hash.
-        folder: where there is room for copies of many vectors.
+        folder: of the gallery.
 
     Raises:
         DataError: a vector is not finite or not of unit length.
@@ -125,7 +127,7 @@ def gallery(
     own = [gathered(each, chosen, folder) for each in (vectors, structures)]
     for each in own:
         check_vectors(each, [picture.sha256 for picture in ordered])
-    return Gallery(ordered, own[0], own[1], colours)
+    return Gallery(ordered, own[0], own[1], colours, folder)
 
 
 def leader_order(config: DuplicateConfig, pictures: Sequence[Picture]) -> list[Picture]:

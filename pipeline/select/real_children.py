@@ -8,33 +8,33 @@ the number of photographs that stay, it does not make a corpus free of them.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from pipeline.acquire.card import Imagery
 from pipeline.acquire.pictures.blur import faces_of
 from pipeline.errors import ConfigError
 from pipeline.measure.caption import words_of
-from pipeline.measure.parsers import base_language
+from pipeline.measure.language import base_language
 from pipeline.plugins import load_plugin
 from pipeline.select.photographs import photo_probability
 from pipeline.select.plugins import decoded
 from pipeline.select.safety_config import RealChildrenConfig
 from pipeline.select.verdict import SAFETY, Drop
+from pipeline.select.word_lists import Heading, says
 
 if TYPE_CHECKING:
     from PIL import Image
 
 CARE: tuple[Imagery, ...] = ("drawings", "mixed", "photographs")
 # Nouns, as words or lemmas, of captions that speak of a child.
-CHILD_WORDS = frozenset(
-    (
+CHILD_WORDS = Heading(
+    frozenset((word,) for word in (
         "child", "kid", "boy", "girl", "baby", "toddler", "infant", "newborn", "preschooler", "schoolchild",
         "schoolboy", "schoolgirl", "youngster", "teenager", "son", "daughter", "grandchild", "grandson",
         "granddaughter", "niece", "nephew", "pupil",
         "children", "kids", "boys", "girls", "babies", "toddlers", "infants", "schoolchildren", "teenagers", "sons",
         "daughters", "grandchildren", "pupils",
-    )
+    ))
 )  # fmt: skip
 
 
@@ -56,14 +56,14 @@ class Sample:
     caption: str
     place: tuple[Path, int, int]
     lemmas: tuple[str, ...]
-    lang: str = "und"
+    lang: str
 
 
 def real_child_drops(
     config: RealChildrenConfig,
     samples: Sequence[Sample],
     facts: Mapping[str, CorpusFacts],
-    words: Mapping[str, frozenset[str]] = MappingProxyType({}),
+    words: Mapping[str, Heading],
 ) -> dict[str, Drop]:
     """Return the samples that are left out by the policy: ``real_child`` or ``photograph``, with all their captions.
 
@@ -88,7 +88,7 @@ def real_child_drops(
     named = {
         sample.image
         for sample in samples
-        if speaks_of_a_child(sample, words.get(base_language(sample.lang), CHILD_WORDS))
+        if says(words_of(sample.caption), sample.lemmas, words.get(base_language(sample.lang), CHILD_WORDS))
     }
     asked = places if config.faces else {image: place for image, place in places.items() if image in named}
     out = {
@@ -107,11 +107,6 @@ def _imagery(samples: Sequence[Sample], facts: Mapping[str, CorpusFacts]) -> dic
         said = facts.get(sample.corpus, CorpusFacts()).imagery
         found[sample.image] = max(said, found.get(sample.image, said), key=CARE.index)
     return found
-
-
-def speaks_of_a_child(sample: Sample, words: frozenset[str] = CHILD_WORDS) -> bool:
-    """Tell whether a word of a caption, or its lemma, is one of those for a child."""
-    return not words.isdisjoint((*words_of(sample.caption), *sample.lemmas))
 
 
 def is_photograph(config: RealChildrenConfig, picture: "Image.Image") -> bool:

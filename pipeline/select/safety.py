@@ -9,8 +9,6 @@ Whatever is found, no more than uid and sha256 is said of it, and nothing of the
 import logging
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,59 +16,18 @@ from pipeline import files
 from pipeline.acquire.hash_lists import identity
 from pipeline.errors import ConfigError, SafetyError
 from pipeline.measure.caption import words_of
-from pipeline.measure.parsers import base_language
+from pipeline.measure.language import READ_AS_ENGLISH, base_language
 from pipeline.plugins import plugin_identity
 from pipeline.select.plugins import classified, listed
 from pipeline.select.real_children import CorpusFacts, Sample, real_child_drops
 from pipeline.select.safety_config import SafetyConfig
 from pipeline.select.verdict import SAFETY, Drop
+from pipeline.select.word_lists import Heading, read_word_list, says, word_list
 from pipeline.tables import read_columns
 
-WORD_LIST = Path(__file__).with_name("unsafe_words.yaml")
 CHILDREN = "children"  # heading of a person's own list with the words for a child, which are not unsafe
-ENGLISH = ("en", "und")
-Phrase = tuple[str, ...]
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Heading:
-    """One heading of the word list: phrases that count, and phrases in which they do not."""
-
-    words: frozenset[Phrase]
-    harmless: tuple[Phrase, ...]
-
-
-@cache
-def word_list() -> Mapping[str, Heading]:
-    """Return the word list that comes with the project, by heading. It is English."""
-    return read_word_list(WORD_LIST)
-
-
-def read_word_list(path: Path) -> Mapping[str, Heading]:
-    """Return a word list by heading.
-
-    Raises:
-        ConfigError: it is not there, or not of the form of the project's own.
-    """
-    import yaml
-
-    try:
-        parsed = yaml.safe_load(path.read_text(encoding="utf-8"))
-        return {
-            name: Heading(
-                words=frozenset(tuple(words_of(word)) for word in entry["words"]),
-                harmless=tuple(tuple(words_of(phrase)) for phrase in entry.get("except", ())),
-            )
-            for name, entry in parsed.items()
-        }
-    except OSError as error:
-        raise ConfigError(f"select.safety.word_lists: {path}: {error.strerror}") from None
-    except (UnicodeDecodeError, yaml.YAMLError, AttributeError, KeyError, TypeError):
-        raise ConfigError(
-            f"select.safety.word_lists: {path} is no list of words; write headings, each with words: [...]"
-        ) from None
 
 
 def safety_drops(
@@ -94,7 +51,6 @@ def safety_drops(
     wanted = set(remaining)
     samples = [sample for sample in read_samples(run) if sample.uid in wanted]
     lists = {lang: read_word_list(path) for lang, path in config.word_lists.items()}
-    _say_what_is_held_to_english(samples, lists)
     drops = {} if config.on_hit == "off" else _unsafe(config, samples, lists)
     stopped = [
         sample
@@ -104,11 +60,7 @@ def safety_drops(
     if stopped:
         raise SafetyError(_stop(stopped, drops))
     left = [sample for sample in samples if sample.uid not in drops]
-    children = {
-        lang: frozenset(word for phrase in own[CHILDREN].words for word in phrase)
-        for lang, own in lists.items()
-        if CHILDREN in own
-    }
+    children = {lang: own[CHILDREN] for lang, own in lists.items() if CHILDREN in own}
     return drops | real_child_drops(config.real_children, left, facts, children)
 
 
@@ -136,7 +88,7 @@ def _digests(lists: Mapping[str, Path]) -> dict[str, str]:
 def _say_what_is_held_to_english(samples: Iterable[Sample], lists: Mapping[str, Mapping[str, Heading]]) -> None:
     """Log a line for each language whose captions no list was made for."""
     counts = Counter(base_language(sample.lang) for sample in samples)
-    for lang in sorted(counts.keys() - lists.keys() - set(ENGLISH)):
+    for lang in sorted(counts.keys() - lists.keys() - READ_AS_ENGLISH):
         log.warning(
             "%s: %s captions are held to an English list of unsafe words, which knows few of theirs; name a list in "
             "select.safety.word_lists",
@@ -173,16 +125,15 @@ def _unsafe(
     unknown = sorted(set(config.headings) - set(known))
     if unknown:
         raise ConfigError(f"select.safety.headings: no heading {unknown[0]}; there are {', '.join(known)}")
+    _say_what_is_held_to_english(samples, lists)
     allowed = {caption.casefold() for caption in config.allow}
     headings = config.headings or tuple(known)
     drops = {}
     for sample in samples:
-        heading = (
-            ""
-            if sample.caption.casefold() in allowed
-            else unsafe_heading(sample.caption, sample.lemmas, headings, lists.get(base_language(sample.lang)))
-        )
-        if heading:
+        if sample.caption.casefold() in allowed:
+            continue
+        listing = lists.get(base_language(sample.lang), word_list())
+        if heading := unsafe_heading(sample.caption, sample.lemmas, headings, listing):
             drops[sample.uid] = Drop(SAFETY, f"unsafe_{heading}")
     hashes = [entry for entry in config.hash_lists if entry.kind == "pdq"]
     if hashes:
@@ -217,38 +168,8 @@ def _stop(samples: Sequence[Sample], drops: Mapping[str, Drop]) -> str:
 
 
 def unsafe_heading(
-    caption: str, lemmas: Sequence[str], headings: Sequence[str], own: Mapping[str, Heading] | None = None
+    caption: str, lemmas: Collection[str], headings: Sequence[str], listing: Mapping[str, Heading]
 ) -> str:
-    """Return the first heading that a caption falls under, or nothing; by the project's list, or one's own."""
+    """Return the first of the headings of a list that a caption falls under, or nothing."""
     words = words_of(caption)
-    listing = word_list() if own is None else own
-    for name in (name for name in headings if name in listing):
-        heading = listing[name]
-        rest = words
-        for phrase in heading.harmless:
-            rest = _without(rest, phrase)
-        taken_out = Counter(words) - Counter(rest)
-        found = _phrases(rest, 4) | {(lemma,) for lemma in lemmas if lemma not in taken_out}
-        if found & heading.words:
-            return name
-    return ""
-
-
-def _phrases(words: Sequence[str], longest: int) -> set[Phrase]:
-    return {
-        tuple(words[start : start + length])
-        for length in range(1, longest + 1)
-        for start in range(len(words) - length + 1)
-    }
-
-
-def _without(words: Sequence[str], phrase: Phrase) -> list[str]:
-    """Return the words with every occurrence of a phrase taken out."""
-    rest, place = [], 0
-    while place < len(words):
-        if tuple(words[place : place + len(phrase)]) == phrase:
-            place += len(phrase)
-        else:
-            rest.append(words[place])
-            place += 1
-    return rest
+    return next((name for name in headings if name in listing and says(words, lemmas, listing[name])), "")

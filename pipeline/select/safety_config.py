@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 
 from pipeline.acquire.options import HashList, Screen
 from pipeline.config import Config
+from pipeline.measure.language import BaseLanguage
 
 PLUGIN = r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$"
 
@@ -66,7 +67,7 @@ class SafetyConfig(Config):
         default="by_card", description="by_card: stop in corpora made for children, drop in others"
     )
     headings: tuple[str, ...] = Field(default=(), description="headings of the word list that count; empty: all")
-    word_lists: dict[str, Path] = Field(
+    word_lists: dict[BaseLanguage, Path] = Field(
         default={},
         description="your own word lists by language, from the recipe, in the form of "
         "pipeline/select/unsafe_words.yaml; a heading children has the words for a child; captions in other languages "

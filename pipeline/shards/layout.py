@@ -1,10 +1,11 @@
-"""How many shards a set of samples has, and how many readers they are enough for."""
+"""What a stages directory is made of: names, how many shards a set has, and how many readers they are enough for."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from pipeline.errors import ConfigError
 
+MANIFEST = "manifest.json"
 FORMAT = "essen-stages/1"  # of the manifest
 NOTE = "publishing.json"  # lies beside a publication under way; no reader needs it
 MIN_SHARDS = 8

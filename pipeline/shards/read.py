@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from pipeline import files
 from pipeline.errors import DataError
-from pipeline.shards.layout import FORMAT
+from pipeline.shards.layout import FORMAT, MANIFEST
 from pipeline.tables import read_table
 
 
@@ -148,9 +148,9 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     Raises:
         DataError: it is missing, damaged or of another format.
     """
-    path = folder / "manifest.json"
+    path = folder / MANIFEST
     if not path.is_file():
-        raise DataError(f"{folder} holds no manifest.json; name a folder that `essen stage` has written")
+        raise DataError(f"{folder} holds no {MANIFEST}; name a folder that `essen stage` has written")
     return parse_manifest(path.read_bytes(), path)
 
 
@@ -187,7 +187,7 @@ def file_names(manifest: dict[str, Any]) -> list[str]:
     for entry in (*manifest["stages"], *manifest["evaluation"]):
         own = [*(shard["file"] for shard in entry["shards"]), entry["index"]["file"], "sizes.json", "index.json"]
         names += [f"{entry['path']}/{name}" for name in own]
-    return [*names, "manifest.json"]
+    return [*names, MANIFEST]
 
 
 def _open_set(folder: Path, entry: dict[str, Any], *, name: str, stage: int) -> StagedSet:

@@ -18,7 +18,7 @@ from pipeline.sample import COLUMNS, Sample
 from pipeline.select.kept import read_kept
 from pipeline.shards.config import StageConfig
 from pipeline.shards.extras import write_extras
-from pipeline.shards.layout import FORMAT
+from pipeline.shards.layout import FORMAT, MANIFEST
 from pipeline.shards.picture import PictureError, staged_jpeg
 from pipeline.shards.write import ShardGroup, StagedSample, file_entry, samples_by_group, write_shards
 from pipeline.tables import read_columns, read_table
@@ -137,7 +137,7 @@ def write_manifest(
         "files": list(further),
         **facts,
     }
-    files.write_json(folder / "manifest.json", {**manifest, "sha256": files.digest(manifest)})
+    files.write_json(folder / MANIFEST, {**manifest, "sha256": files.digest(manifest)})
 
 
 def encode_pictures(pictures: list[RawPicture], size: int, workers: int) -> Iterator[bytes]:

@@ -14,7 +14,7 @@ from pipeline.errors import ConfigError, DataError
 from pipeline.licences import CLOSED
 from pipeline.shards.agreement import verify_agreement
 from pipeline.shards.contents import verify_content, verify_set
-from pipeline.shards.layout import NOTE, check_shards
+from pipeline.shards.layout import MANIFEST, NOTE, check_shards
 from pipeline.shards.read import file_names, read_manifest
 from pipeline.workspace import Workspace, check_funnel
 
@@ -101,12 +101,12 @@ def _published(folder: Path, counts: dict[str, Any], entries: list[dict[str, Any
     try:
         check_funnel("publish", counts)
     except DataError as error:
-        problems.append(f"{folder / 'manifest.json'}: {error}")
+        problems.append(f"{folder / MANIFEST}: {error}")
     staged = sum(entry["samples"] for entry in entries)
     if staged != counts["kept"]:
-        problems.append(f"{folder / 'manifest.json'}: {staged} samples are here, {counts['kept']} were published")
+        problems.append(f"{folder / MANIFEST}: {staged} samples are here, {counts['kept']} were published")
     if any(shard["licence"] == CLOSED for entry in entries for shard in entry["shards"]):
-        problems.append(f"{folder / 'manifest.json'} names shards of a source that may not be redistributed")
+        problems.append(f"{folder / MANIFEST} names shards of a source that may not be redistributed")
     return problems
 
 
@@ -168,7 +168,7 @@ def _verify_order(run: Path) -> list[str]:
         return []  # named by verify_stages
     order = run / "curriculum/order.parquet"
     if order.is_file() and files.sha256_file(order) != manifest["order"]:
-        return [f"{run / 'stages/manifest.json'} was made from another order than {order}; stage again"]
+        return [f"{run / 'stages' / MANIFEST} was made from another order than {order}; stage again"]
     return []
 
 

@@ -1,25 +1,18 @@
 """Pictures named by ImageNet's classes: the floor for what is trained on pretrained towers."""
 
-import os
+import importlib
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-
-ROOT = Path(__file__).resolve().parents[2]
-BENCHMARKS = ROOT / "benchmarks"
-ENVIRONMENT = {**os.environ, "PYTHONPATH": f"{ROOT}:{BENCHMARKS}", "OMP_NUM_THREADS": "1"}
+from programs import BENCHMARKS, run
 
 
 @pytest.mark.slow
-def test_every_set_is_scored_without_any_training(tmp_path: Path) -> None:
-    stages = repr(str(tmp_path / "stages"))
-    staging = f"import pathlib, shapes; shapes.stage_shapes(pathlib.Path({stages}), 48)"
-    subprocess.run([sys.executable, "-c", staging], env=ENVIRONMENT, check=True)
-    command = [sys.executable, str(BENCHMARKS / "class_names.py"), str(tmp_path), "--size", "64"]
-    done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+def test_every_set_is_scored_without_any_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    importlib.import_module("shapes").stage_shapes(tmp_path / "stages", 48)
+    done = run("class_names.py", str(tmp_path), "--size", "64")
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     assert any("text_to_image_R@10" in line for line in lines)

@@ -6,22 +6,18 @@ import importlib.util
 import io
 import json
 import math
-import os
-import subprocess
 import sys
 import tarfile
 from pathlib import Path
 from types import ModuleType
 
 import pytest
-
-ROOT = Path(__file__).resolve().parents[2]
-SCRIPT = ROOT / "benchmarks/scale.py"
+from programs import BENCHMARKS, run
 
 
 @pytest.fixture(scope="module")
 def scale() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("scale", SCRIPT)
+    spec = importlib.util.spec_from_file_location("scale", BENCHMARKS / "scale.py")
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules["scale"] = module
@@ -126,15 +122,9 @@ def test_the_command_measures_every_step_and_finds_the_repeated_drawings(tmp_pat
     (tmp_path / "small.md").write_text(CARD.format(integrity=integrity))
     page = tmp_path / "scale.md"
     page.write_text("<!-- measured -->\n<!-- /measured -->\n")
-    own = {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "ESSEN_CACHE": str(tmp_path / "cache")}
-    command = [sys.executable, str(SCRIPT), "--folder", str(tmp_path / "runs"), "--card", str(tmp_path / "small.md")]
-    done = subprocess.run(
-        [*command, "--icons", "150", "--sizes", "300", "--markdown", str(page)],  # every icon comes turned, too
-        env=os.environ | own,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    arguments = ("--folder", str(tmp_path / "runs"), "--card", str(tmp_path / "small.md"), "--markdown", str(page))
+    sizes = ("--icons", "150", "--sizes", "300")  # every icon comes turned, too
+    done = run("scale.py", *arguments, *sizes, ESSEN_CACHE=str(tmp_path / "cache"))
     assert done.returncode == 0, done.stderr
     stored = json.loads((tmp_path / "runs/300.json").read_text())
     steps = ["acquire", "measure", "embed", "align", "select", "index", "order", "stage"]

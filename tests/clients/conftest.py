@@ -4,13 +4,13 @@ import os
 import runpy
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from environments import client_environment
 from matrix import CLIENTS
+from readers import Read, Samples, Tell
 
 from essen.config import EvaluateConfig, ModelConfig, NoFusionConfig, TextConfig, VisionConfig
 from essen.export import save_model
@@ -34,7 +34,6 @@ from pipeline.workspace import Step, Workspace
 
 HERE = Path(__file__).parent
 make_run = runpy.run_path(str(HERE.parent / "pipeline/conftest.py"))["make_run"]
-Samples = dict[str, tuple[str, str]]  # uid → sha256 of the picture's bytes, caption
 
 
 def card(name: str) -> Card:
@@ -133,8 +132,14 @@ def train(expected: dict[str, Samples]) -> Samples:
     return {**expected["1-one"], **expected["2-two"]}
 
 
+@pytest.fixture(scope="session")
+def everything(expected: dict[str, Samples]) -> Samples:
+    """The samples of all sets."""
+    return {uid: told for samples in expected.values() for uid, told in samples.items()}
+
+
 @pytest.fixture
-def tell(request: pytest.FixtureRequest) -> Callable[[int | None], None]:
+def tell(request: pytest.FixtureRequest) -> Tell:
     """A function that says how many samples a client had right: as many as the table of clients says."""
     (row,) = (row for row in CLIENTS if row.test == request.node.name)
 
@@ -145,7 +150,7 @@ def tell(request: pytest.FixtureRequest) -> Callable[[int | None], None]:
 
 
 @pytest.fixture(scope="session")
-def read_apart(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., subprocess.CompletedProcess[str]]:
+def read_apart(tmp_path_factory: pytest.TempPathFactory) -> Read:
     """A function that runs one of ``readers.py`` in a process of its own, before all else with some packages."""
 
     def read(reader: str, *arguments: str | Path, packages: str = "") -> subprocess.CompletedProcess[str]:

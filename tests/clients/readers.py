@@ -14,7 +14,10 @@ from collections.abc import Callable, Iterable
 from importlib.metadata import version
 from typing import Any
 
-Samples = dict[str, tuple[str, str]]
+Samples = dict[str, tuple[str, str]]  # uid → sha256 of the picture's bytes, caption
+# What the fixtures `tell` and `read_apart` are.
+Tell = Callable[[int | None], None]
+Read = Callable[..., subprocess.CompletedProcess[str]]
 
 
 def sample(uid: str, picture: bytes, caption: str | bytes) -> tuple[str, tuple[str, str]]:

@@ -1,29 +1,19 @@
 """What lies beside the shards, in the clients that it is for: table, map, evaluation sets, subsets, cards, model."""
 
-import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
-from readers import Samples, collected, decoded, output, sample, with_table
+from readers import Read, Samples, Tell, collected, decoded, output, sample, with_table
 
 from essen.export import load_model
 from pipeline.files import sha256_bytes
 from pipeline.shards.read import ShardReader, open_stages
 
-Tell = Callable[[int | None], None]
-Read = Callable[..., subprocess.CompletedProcess[str]]
 ATLAS = "embedding-atlas==0.26.0 duckdb==2.0.0 inquirer==3.4.1 readchar==4.2.2 blessed==1.52.0 editor==2.0.1 "
 ATLAS += "runs==1.3.0 xmod==1.10.0 wcwidth==0.9.4 jinxed==2.1.0"
-
-
-@pytest.fixture
-def everything(expected: dict[str, Samples]) -> Samples:
-    """The samples of all sets."""
-    return {uid: told for samples in expected.values() for uid, told in samples.items()}
 
 
 @pytest.fixture

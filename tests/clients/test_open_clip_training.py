@@ -6,11 +6,11 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from environments import client_environment
+from readers import Tell
 
 TINY = {
     "embed_dim": 32,
@@ -21,7 +21,7 @@ STEP = re.compile(r"Train Epoch: (\d+) \[ *(\d+)/(\d+) .* Loss: ([\d.]+|nan)")
 
 
 @pytest.mark.slow
-def test_twenty_steps_over_two_stages(published: Path, tmp_path: Path, tell: Callable[[int | None], None]) -> None:
+def test_twenty_steps_over_two_stages(published: Path, tmp_path: Path, tell: Tell) -> None:
     model = tmp_path / "tiny"
     model.mkdir()
     (model / "open_clip_config.json").write_text(json.dumps({"model_cfg": TINY, "preprocess_cfg": {}}))

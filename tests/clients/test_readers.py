@@ -1,19 +1,13 @@
 """The published shards in every client that reads them: the same uids, the same bytes."""
 
 import shutil
-import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from readers import output, with_datasets, with_tarfile, with_webdataset
+from readers import Read, Samples, Tell, output, with_datasets, with_tarfile, with_webdataset
 
 from pipeline.cards.open_clip import train_data
 from pipeline.files import read_json
-
-Samples = dict[str, tuple[str, str]]
-Tell = Callable[[int | None], None]
-Read = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture
@@ -58,16 +52,14 @@ def test_hf_datasets_by_the_configurations_of_the_card(
 
 
 @pytest.mark.slow
-def test_mlcroissant(
-    published: Path, expected: dict[str, Samples], train: Samples, tell: Tell, read_apart: Read
-) -> None:
+def test_mlcroissant(published: Path, everything: Samples, train: Samples, tell: Tell, read_apart: Read) -> None:
     description = published / "croissant.json"
     stages, splits = ["stage1", "stage2"], ["eval-validation", "eval-test_names"]
     assert {entry["@id"] for entry in read_json(description)["recordSet"]} == {"all", *stages, *splits}
     _, found = output(read_apart("with_mlcroissant", description, "all"))
     assert found == train
     _, found = output(read_apart("with_mlcroissant", description, *stages, *splits))
-    assert found == {uid: told for samples in expected.values() for uid, told in samples.items()}
+    assert found == everything
     tell(len(found))
 
 

@@ -290,6 +290,8 @@ def test_a_folder_of_something_else_is_left_alone(plain: Path, tmp_path: Path) -
     (target / "thesis.txt").rename(target / "manifest.json")
     with pytest.raises(ConfigError, match=r"another manifest\.json"):
         publish(PublishConfig(), plain, target)
+    with pytest.raises(ConfigError, match=r"manifest\.json is a file; name a folder"):
+        publish(PublishConfig(), plain, target / "manifest.json")
     for inside in (plain / "published", plain, plain.parent):
         with pytest.raises(ConfigError, match="choose another folder"):
             publish(PublishConfig(), plain, inside)

@@ -4,12 +4,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
-from string import Template
 from typing import TYPE_CHECKING, Any
 
 from pipeline import files
 from pipeline.acquire import hashes
 from pipeline.acquire.admission import Found, admitted
+from pipeline.acquire.engines.url_list_rows import columns_of, credits_of, rows_of_line, table_path
 from pipeline.acquire.fetched import fetched, reachable
 from pipeline.acquire.hash_lists import screened
 from pipeline.acquire.img2dataset import environment
@@ -17,15 +17,13 @@ from pipeline.acquire.img2dataset.fetch import fetch
 from pipeline.acquire.img2dataset.gateway import Origin
 from pipeline.acquire.img2dataset.mirror import Mirror
 from pipeline.acquire.img2dataset.parts import Fetched
-from pipeline.acquire.lists import check_columns, is_missing, read_list
-from pipeline.acquire.net import urls
+from pipeline.acquire.lists import check_columns, read_list
 from pipeline.acquire.net.client import Client
 from pipeline.acquire.options import AcquireOptions
 from pipeline.acquire.raw import SUCCESS, RawRow, raw_tables
-from pipeline.acquire.sources import AttributionTable, UrlListSource
+from pipeline.acquire.sources import UrlListSource
 from pipeline.addresses import is_url
 from pipeline.errors import ConfigError, DataError
-from pipeline.sample import normalise_caption
 from pipeline.tables import read_columns
 
 if TYPE_CHECKING:
@@ -47,9 +45,9 @@ def rows(card: "Card", source: UrlListSource, options: AcquireOptions, parts: Pa
     """
     path = find_list(card, source, options)
     lines = list(islice(read_list(path), options.limit))
-    credit = _credits(source.attribution, path.parent) if source.attribution else {}
-    translated = _credits(source.translators, path.parent, whole=True) if source.translators else {}
-    wanted = _columns(card, source)
+    credit = credits_of(source.attribution, path.parent) if source.attribution else {}
+    translated = credits_of(source.translators, path.parent, whole=True) if source.translators else {}
+    wanted = columns_of(card, source)
     hashed = source.sha256 is not None and (source.sha256.of == "published" or options.mirror is not None)
     hash_column = source.sha256.column if source.sha256 and hashed else ""
     check_columns(path, lines, [column for column in (*wanted, hash_column) if column])
@@ -58,7 +56,7 @@ def rows(card: "Card", source: UrlListSource, options: AcquireOptions, parts: Pa
     entries = [
         (row, line.get(hash_column, "").strip().lower())
         for line in lines
-        for row in _rows_of(card, source, line, credit, translated)
+        for row in rows_of_line(card, source, line, credit, translated)
     ]
     del lines
     yield from pictured(entries, card, source, options, parts, names=names)
@@ -115,9 +113,9 @@ def params(card: "Card", source: UrlListSource, options: AcquireOptions) -> dict
     path = find_list(card, source, options)
     found: dict[str, Any] = {"list": files.sha256_file(path), "mirrored": options.mirror is not None}
     if source.attribution:
-        found["attribution"] = files.sha256_file(_table(source.attribution, path.parent))
+        found["attribution"] = files.sha256_file(table_path(source.attribution, path.parent))
     if source.translators:
-        found["translators"] = files.sha256_file(_table(source.translators, path.parent))
+        found["translators"] = files.sha256_file(table_path(source.translators, path.parent))
     return {**found, "tools": {"img2dataset": environment.VERSION}}
 
 
@@ -192,100 +190,24 @@ def _arrivals(
         yield Found(row) if row.reason else _arrived(row, found[row.url], sha256, first.get(row.url, ""))
 
 
-def _arrived(row: RawRow, fetched: Fetched, listed: str, first: str) -> Found:
+def _arrived(row: RawRow, answer: Fetched, listed: str, first: str) -> Found:
     """Return a row with where its picture lies, or with the reason why there is none or it is not to be used.
 
     Args:
         listed: sha256 that the list gives, empty if none.
         first: sha256 that the URL had when it was first fetched, empty if that is not known.
     """
-    row = replace(row, opt_out=fetched.opt_out, original_sha256=fetched.sha256)
-    if fetched.span is None:
-        return Found(replace(row, status="failed_to_download", reason=fetched.reason, error_message=fetched.message))
-    if fetched.sha256 != (listed or first or fetched.sha256):
+    row = replace(row, opt_out=answer.opt_out, original_sha256=answer.sha256)
+    if answer.span is None:
+        return Found(replace(row, status="failed_to_download", reason=answer.reason, error_message=answer.message))
+    if answer.sha256 != (listed or first or answer.sha256):
         reason, message = (
             ("hash_mismatch", "not the listed sha256")
             if listed
             else ("changed_since_first_use", f"its sha256 was {first}; on_changed: accept takes the new one")
         )
         return Found(replace(row, status="failed_to_download", reason=reason, error_message=message))
-    return Found(row, fetched.span)
-
-
-def _row(card: "Card", source: UrlListSource, line: Mapping[str, str], credit: Mapping[str, str]) -> RawRow:
-    """Return the row of a line before anything is fetched; it has a reason if nothing is to be."""
-    columns = source.columns
-    url, caption = line.get(columns.url, "").strip(), line.get(columns.caption, "")
-    licence = line.get(columns.licence, "")
-    reason = urls.fault(url, allow_private=source.net.allow_private_hosts)
-    match = _joined(line, source.attribution.match) if source.attribution else ""
-    row = RawRow(
-        url=url,
-        caption=caption,
-        group=_joined(line, columns.group) or url,
-        category=line.get(columns.category, ""),
-        lang=line.get(columns.lang, "") or card.language,
-        licence=card.spdx(licence),
-        licence_source="list" if licence else "card",
-        attribution=credit.get(match) or card.attribution,
-    )
-    if is_missing(caption):
-        return replace(row, caption="", status="excluded", reason="empty_caption")
-    return replace(row, status="failed_to_download", reason=reason) if reason else row
-
-
-def _rows_of(
-    card: "Card",
-    source: UrlListSource,
-    line: Mapping[str, str],
-    credit: Mapping[str, str],
-    translated: Mapping[str, str],
-) -> Iterator[RawRow]:
-    """Yield the rows of a line before anything is fetched: one, or one for each language that is asked for.
-
-    Args:
-        credit: of works.
-        translated: of those who put a work into a language, by both.
-    """
-    own = _row(card, source, line, credit)
-    for lang in source.languages or (own.lang,):
-        row = own
-        if lang != own.lang:
-            caption = line.get(source.columns.captions.get(lang, ""), "")
-            row = replace(_row(card, source, {**line, source.columns.caption: caption}, credit), lang=lang)
-            if is_missing(caption) or normalise_caption(caption) == normalise_caption(own.caption):
-                message = f"no caption in {lang}" if is_missing(caption) else f"the caption is that in {own.lang}"
-                row = replace(row, caption="", status="excluded", reason="untranslated", error_message=message)
-            elif source.translators and (by := translated.get(f"{_joined(line, source.translators.match)}-{lang}")):
-                row = replace(row, attribution=f"{row.attribution}. {by}")
-        other = next((column for column, value in source.only.items() if line.get(column, "") != value), "")
-        if other:
-            message = f"{other} is {line.get(other, '')}"
-            row = replace(row, status="excluded", reason="left_out", error_message=message)
-        yield row
-
-
-def _columns(card: "Card", source: UrlListSource) -> list[str]:
-    """Return the columns that a source names, empty ones too.
-
-    Raises:
-        ConfigError: it asks for a language that it names no column for.
-    """
-    columns = source.columns
-    for lang in source.languages:
-        if lang not in (card.language, *columns.captions) and not columns.lang:
-            known = ", ".join((card.language, *columns.captions))
-            raise ConfigError(f"{card.name} has no captions in {lang}; there are captions in {known}")
-    named = [columns.url, columns.caption, columns.category, columns.lang, columns.licence, columns.file]
-    tables = [table for table in (source.attribution, source.translators) if table]
-    for column in (columns.group, *(table.match for table in tables)):
-        named += [column] if isinstance(column, str) else column
-    return [*named, *source.only, *(columns.captions[lang] for lang in source.languages if lang in columns.captions)]
-
-
-def _joined(line: Mapping[str, str], column: str | tuple[str, ...]) -> str:
-    """Return the value of a column, or of several joined by ``-``."""
-    return line.get(column, "") if isinstance(column, str) else "-".join(line.get(part, "") for part in column)
+    return Found(row, answer.span)
 
 
 def _names(source: UrlListSource, lines: Iterable[Mapping[str, str]]) -> dict[str, str]:
@@ -302,27 +224,3 @@ def _names(source: UrlListSource, lines: Iterable[Mapping[str, str]]) -> dict[st
         if found.setdefault(url, file) != file:
             raise ConfigError(f"the list has two files for {url}: {found[url]} and {file}; a mirror has one")
     return found
-
-
-def _credits(attribution: AttributionTable, folder: Path, *, whole: bool = False) -> dict[str, str]:
-    """Return the credit of every work of the attribution table; `whole` leaves out those in which a name is missing.
-
-    Raises:
-        ConfigError: the table is missing, or lacks a column that its key or template names.
-    """
-    path = _table(attribution, folder)
-    table = read_list(path)
-    template = Template(attribution.template)
-    check_columns(path, table, [*attribution.key, *template.get_identifiers()])
-    return {
-        "-".join(row[column] for column in attribution.key): template.substitute(row)
-        for row in table
-        if not whole or all(row[column] for column in template.get_identifiers())
-    }
-
-
-def _table(attribution: AttributionTable, folder: Path) -> Path:
-    path = folder / attribution.file
-    if not path.is_file():
-        raise ConfigError(f"there is no {path}; the list's credits are read from it, put it beside the list")
-    return path

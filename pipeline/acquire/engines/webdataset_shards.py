@@ -127,21 +127,26 @@ def _fetched(url: str, source: WebdatasetSource, parts: Path) -> Shard:
     path = parts / f"{files.sha256_bytes(url.encode())[:16]}.tar"
     if pinned and path.is_file() and files.sha256_file(path) != pinned["sha256"].lower():
         path.unlink()
-    if not is_web(url) and not path.is_file():
-        longer = "raise max_shard_bytes if that is right"
-        sha256 = pinned.get("sha256", "").lower()
-        fetch_file(Store(url), "", path, sha256=sha256, limit=source.max_shard_bytes, longer=longer)
-    elif not path.is_file():
-        download(
-            url,
-            path,
-            max_bytes=source.max_shard_bytes,
-            silence=source.timeout,
-            deadline=source.deadline,
-            attempts=source.retries + 1,
-            allow_private=source.allow_private_hosts,
-        )
+    if not path.is_file():
+        _fetch(url, source, path, pinned.get("sha256", "").lower())
     return Shard(path, label, **pinned)
+
+
+def _fetch(url: str, source: WebdatasetSource, path: Path, sha256: str) -> None:
+    if not is_web(url):
+        remedy = "if that is right, correct sha256 or max_shard_bytes in the data card"
+        fetch_file(Store(url), "", path, sha256=sha256, limit=source.max_shard_bytes, remedy=remedy)
+        return
+    download(
+        url,
+        path,
+        max_bytes=source.max_shard_bytes,
+        silence=source.timeout,
+        deadline=source.deadline,
+        attempts=source.retries + 1,
+        allow_private=source.allow_private_hosts,
+        remedy="raise max_shard_bytes if that is right",
+    )
 
 
 def _pinned(source: WebdatasetSource, name: str) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from pipeline import files
 from pipeline.acquire.net import urls
 from pipeline.acquire.net.address import is_public
 from pipeline.acquire.net.config import NetConfig
+from pipeline.addresses import shown
 from pipeline.errors import DataError
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def download(
     deadline: float,
     attempts: int,
     allow_private: bool,
-    longer: str = "raise max_shard_bytes if that is right",
+    remedy: str,
 ) -> None:
     """Write the body of a URL to `target`, which is there only when it is whole.
 
@@ -39,7 +40,7 @@ def download(
         deadline: seconds for one attempt.
         attempts: how often it is tried while the failure is one that can pass.
         allow_private: whether private and loopback addresses are connected to.
-        longer: what a person can do about a longer body.
+        remedy: what a person can do about a longer body.
 
     Raises:
         DataError: it cannot be had; the message says why.
@@ -47,11 +48,11 @@ def download(
     wait = 1.0
     for attempt in range(1, attempts + 1):
         try:
-            asyncio.run(_fetch(url, target, max_bytes, silence, deadline, allow_private, longer))
+            asyncio.run(_fetch(url, target, max_bytes, silence, deadline, allow_private, remedy))
             return
         except _TransientError as error:
             if attempt == attempts:
-                raise DataError(f"{url} cannot be fetched: {error}") from None
+                raise DataError(f"{shown(url)} cannot be fetched: {error}") from None
             asyncio.run(asyncio.sleep(wait))
             wait *= 2
 
@@ -81,7 +82,7 @@ class _TransientError(Exception):
 
 
 async def _fetch(
-    url: str, target: Path, max_bytes: int, silence: float, deadline: float, allow_private: bool, longer: str
+    url: str, target: Path, max_bytes: int, silence: float, deadline: float, allow_private: bool, remedy: str
 ) -> None:
     import aiohttp
 
@@ -92,18 +93,20 @@ async def _fetch(
             _session(silence, deadline, allow_private) as session,
             await _answer(session, url, allow_private) as response,
         ):
-            await _write_body(response, part, url, max_bytes, longer)
+            await _write_body(response, part, url, max_bytes, remedy)
+        files.sync_file(part)
+        part.replace(target)
+        files.sync_directory(target.parent)
     except aiohttp.ClientConnectorError as error:
         if isinstance(error.os_error, _PrivateAddressError):
-            raise DataError(f"{url} cannot be fetched: {error.os_error}") from None
+            raise DataError(f"{shown(url)} cannot be fetched: {error.os_error}") from None
         raise _TransientError(_one_line(error)) from None
     except TimeoutError:
         raise _TransientError(f"no complete answer within {deadline:g} s, or silence for {silence:g} s") from None
     except (aiohttp.ClientError, ConnectionError, socket.gaierror, ValueError) as error:
         raise _TransientError(_one_line(error)) from None
-    files.sync_file(part)
-    part.replace(target)
-    files.sync_directory(target.parent)
+    finally:
+        files.remove(part)
 
 
 async def _answer(session: "aiohttp.ClientSession", url: str, allow_private: bool) -> "aiohttp.ClientResponse":
@@ -111,7 +114,8 @@ async def _answer(session: "aiohttp.ClientSession", url: str, allow_private: boo
     place = url
     for _ in range(HOPS + 1):
         if reason := urls.fault(place, allow_private=allow_private):
-            raise DataError(f"{url} cannot be fetched: {reason.replace('_', ' ')}" + (f" {place}" * (place != url)))
+            elsewhere = f" {shown(place)}" if place != url else ""
+            raise DataError(f"{shown(url)} cannot be fetched: {reason.replace('_', ' ')}{elsewhere}")
         response = await session.get(urls.fetchable(place), allow_redirects=False)
         if response.status in REDIRECTS and "Location" in response.headers:
             response.release()
@@ -122,20 +126,20 @@ async def _answer(session: "aiohttp.ClientSession", url: str, allow_private: boo
         response.release()
         if response.status in (408, 425, 429) or response.status >= 500:
             raise _TransientError(f"status {response.status}")
-        raise DataError(f"{url} cannot be fetched: status {response.status}")
-    raise DataError(f"{url} cannot be fetched: more than {HOPS} redirects")
+        raise DataError(f"{shown(url)} cannot be fetched: status {response.status}")
+    raise DataError(f"{shown(url)} cannot be fetched: more than {HOPS} redirects")
 
 
-async def _write_body(response: "aiohttp.ClientResponse", part: Path, url: str, max_bytes: int, longer: str) -> None:
-    limit = f"more than {max_bytes:,} bytes; {longer}"
+async def _write_body(response: "aiohttp.ClientResponse", part: Path, url: str, max_bytes: int, remedy: str) -> None:
+    limit = f"more than {max_bytes:,} bytes; {remedy}"
     if (response.content_length or 0) > max_bytes:
-        raise DataError(f"{url} has {limit}")
+        raise DataError(f"{shown(url)} has {limit}")
     written = 0
     with part.open("wb") as file:
         async for block in response.content.iter_chunked(BLOCK):
             written += len(block)
             if written > max_bytes:
-                raise DataError(f"{url} has {limit}")
+                raise DataError(f"{shown(url)} has {limit}")
             file.write(block)
 
 

@@ -1,6 +1,7 @@
 """Small real things for the tests of acquisition: pages of a web server, pictures, icon packages."""
 
 import base64
+import gzip
 import hashlib
 import io
 import json
@@ -61,20 +62,20 @@ def icon_package(
     aliases: dict[str, object] | None = None,
 ) -> bytes:
     """The archive of a small icon package, as npm serves it."""
-    content = {
-        "package.json": {"name": "icons", "version": "1.0.0"},
-        "icons.json": {"prefix": "test", "icons": icons, "aliases": aliases or {}, "width": 16, "height": 16},
-        "info.json": {"prefix": "test", "license": {"spdx": licence}},
-        "metadata.json": {"categories": categories or {}},
-    }
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w:gz") as tar:
-        for name, value in content.items():
-            data = json.dumps(value).encode()
-            info = tarfile.TarInfo(f"package/{name}")
-            info.size = len(data)
-            tar.addfile(info, io.BytesIO(data))
-    return out.getvalue()
+    return npm_package(
+        {
+            "package.json": {"name": "icons", "version": "1.0.0"},
+            "icons.json": {"prefix": "test", "icons": icons, "aliases": aliases or {}, "width": 16, "height": 16},
+            "info.json": {"prefix": "test", "license": {"spdx": licence}},
+            "metadata.json": {"categories": categories or {}},
+        }
+    )
+
+
+def npm_package(content: dict[str, object]) -> bytes:
+    """The archive of JSON files by their names, as npm serves it."""
+    members = [(f"package/{name}", json.dumps(value).encode()) for name, value in content.items()]
+    return gzip.compress(tar_of(*members), mtime=0)
 
 
 def debian_package(files: dict[str, bytes], *, links: dict[str, str] | None = None, compression: str = "xz") -> bytes:

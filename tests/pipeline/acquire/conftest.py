@@ -72,20 +72,20 @@ def write_card(tmp_path: Path) -> Callable[..., Card]:
 
 
 @pytest.fixture
-def icon_card(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write_card: Callable[..., Card]
-) -> Callable[[bytes], Card]:
+def icon_card(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write_card: Callable[..., Card]) -> Callable[..., Card]:
     """Put an icon package where downloads are kept, and return a card that names it."""
 
-    def make(archive: bytes, *, name: str = "icons", options: str = "") -> Card:
+    def make(
+        archive: bytes, *, name: str = "icons", options: str = "", engine: str = "iconify", licence: str = "MIT"
+    ) -> Card:
         cache = tmp_path / "cache"
         (cache / "npm").mkdir(parents=True, exist_ok=True)
         (cache / "npm" / f"test-{name}-1.0.0.tgz").write_bytes(archive)
         monkeypatch.setenv("ESSEN_CACHE", str(cache))
         source = (
-            f'{{engine: iconify, package: "@test/{name}", version: 1.0.0, integrity: {integrity(archive)}{options}}}'
+            f'{{engine: {engine}, package: "@test/{name}", version: 1.0.0, integrity: {integrity(archive)}{options}}}'
         )
-        return write_card(source, name=name, licence="MIT")
+        return write_card(source, name=name, licence=licence)
 
     return make
 

@@ -2,11 +2,11 @@
 
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from test_datacard import Corpus
 
 from pipeline.cards.check import check_cards, check_model_card, licence_fault
 from pipeline.cards.config import CardConfig
@@ -14,23 +14,12 @@ from pipeline.cards.datacard import write_cards
 from pipeline.files import files_below, read_json, write_json
 
 
-@dataclass(frozen=True)
-class Corpus:
-    name: str
-    title: str = "A title"
-    licence: str = "MIT"
-    attribution: str = "The painters"
-    homepage: str = ""
-    child_directed: bool = True
-    redistributable: bool = True
-    source: object = None
-
-
 @pytest.fixture(scope="module")
 def whole(small_run: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, set[str]]:
     """The cards of a run, and the names of the files beside them."""
     out = tmp_path_factory.mktemp("cards")
-    write_cards(CardConfig(name="small"), small_run, out, sources=[Corpus("shapes"), Corpus("lines")])
+    sources = [Corpus(name, homepage="") for name in ("shapes", "lines")]
+    write_cards(CardConfig(name="small"), small_run, out, sources=sources)
     return out / "card", {path.relative_to(small_run).as_posix() for path in files_below(small_run / "stages")}
 
 
@@ -54,6 +43,12 @@ def described(**values: Any) -> Callable[[Path], None]:
 
 def test_a_card_that_was_written_has_no_fault(whole: tuple[Path, set[str]]) -> None:
     assert check_cards(*whole) == []
+
+
+def test_comments_of_code_are_no_sections(whole: tuple[Path, set[str]], card: Path) -> None:
+    code = "```sh\n# one\n# two\n```\n\n## Outer\n\n### Inner\n\ntext\n\n## Citation"
+    replaced("README.md", "## Citation", code)(card)
+    assert check_cards(card, whole[1]) == []
 
 
 @pytest.mark.parametrize(

@@ -16,9 +16,10 @@ from pipeline.errors import ConfigError
 from pipeline.measure import parsers
 from pipeline.measure.absent import why_absent
 from pipeline.measure.caption import NEEDS, PARSED, PLAIN, READ, rarities, words_of, write_caption_signals
+from pipeline.measure.language import base_language
 from pipeline.measure.lexicon import frequency_list, write_lexicon_signals
-from pipeline.measure.measure import _say_what_is_missing
-from pipeline.measure.parsers import base_language, is_blank, parser_of
+from pipeline.measure.measure import say_what_is_missing
+from pipeline.measure.parsers import parser_of
 from pipeline.sample import spaced
 from pipeline.tables import read_columns, write_table
 
@@ -190,6 +191,8 @@ def test_an_installed_model_reads_its_language_as_far_as_it_goes(french: str, tm
     assert french in {entry.name for entry in metadata.entry_points(group="spacy_models")}
     assert parser_of("fr-CA", {}, MODEL) == french
     assert parser_of("fr", {"fr": "another"}, MODEL) == "another"
+    assert parser_of("en", {"en": "another"}, MODEL) == "another"
+    assert parser_of("und", {"en": "another"}, MODEL) == MODEL
     rows, languages, _ = measured(tmp_path, [("deux chats", "fr"), ("mbwa", "sw")])
     assert rows["deux chats"]["parser"] == french
     assert rows["deux chats"]["lemmas"] == ["deux", "chat"] and rows["deux chats"]["nouns"] is not None
@@ -208,7 +211,7 @@ def test_a_model_that_is_named_and_missing_is_one_line(tmp_path: Path) -> None:
 def test_a_person_is_told_of_what_is_missing(every: Any, caplog: pytest.LogCaptureFixture) -> None:
     _, languages, unlisted = every
     with caplog.at_level(logging.WARNING):
-        _say_what_is_missing({lang: languages[lang] for lang in ("en", "sw")}, {"sw": unlisted["sw"]})
+        say_what_is_missing({lang: languages[lang] for lang in ("en", "sw")}, {"sw": unlisted["sw"]})
     said = [record.getMessage() for record in caplog.records]
     assert len(said) == 2
     assert said[0].startswith("sw: no tagger reads its 1 captions (blank:xx); null for them: caption.adjectives")
@@ -221,7 +224,8 @@ def test_a_person_is_told_of_what_is_missing(every: Any, caplog: pytest.LogCaptu
         ("caption.parse_depth", {"sw"}, "no tagger reads captions in sw here"),
         ("caption.parse_depth", {"sw", "en"}, ""),
         ("caption.tokens", {"sw"}, ""),
-        ("lexicon.zipf_mean", {"sw", "af"}, "wordfreq has no list for captions in af, sw"),
+        ("lexicon.zipf_mean", {"sw", "af", "fr"}, "wordfreq has no list for captions in af, sw"),
+        ("lexicon.zipf_mean", {"fr"}, ""),
         ("lexicon.concreteness_mean", {"fr"}, "this list is English"),
         ("image.entropy", {"sw"}, ""),
     ],
@@ -234,4 +238,3 @@ def test_a_column_without_values_is_explained_by_the_language_where_that_is_why(
 
 def test_tags_are_read_by_their_language() -> None:
     assert [base_language(tag) for tag in ("pt-BR", "sr_Latn", "SW", "und")] == ["pt", "sr", "sw", "und"]
-    assert is_blank("blank:xx") and not is_blank(MODEL)

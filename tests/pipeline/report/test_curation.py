@@ -75,8 +75,9 @@ def test_a_gallery_shows_what_a_filter_dropped_but_nothing_unsafe(run: Path) -> 
     (gallery,) = read_galleries(CONFIG, SafetyConfig(), catalogue)
     assert (gallery.step, gallery.reason, gallery.total) == ("filter", "long_caption", 3)
     assert sorted(tile.caption for tile in gallery.tiles) == ["green circle here", "green circle up high"]
-    own = SafetyConfig(classifiers=(Classifier(plugin="mine:judge"),))
-    assert [(gallery.total, gallery.tiles) for gallery in read_galleries(CONFIG, own, catalogue)] == [(3, [])]
+    judge = Classifier(plugin="mine:judge")
+    for own in (SafetyConfig(classifiers=(judge,)), SafetyConfig(word_lists={"en": Path("beside-the-recipe.yaml")})):
+        assert [(gallery.total, gallery.tiles) for gallery in read_galleries(CONFIG, own, catalogue)] == [(3, [])]
 
 
 def test_an_unsafe_picture_is_shown_under_no_caption(run: Path) -> None:

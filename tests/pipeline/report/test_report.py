@@ -22,6 +22,7 @@ from pipeline.report.config import ReportConfig
 from pipeline.report.duplicates import read_duplicates
 from pipeline.report.neighbours import read_neighbours
 from pipeline.report.report import report
+from pipeline.report.scores import read_scores
 from pipeline.report.selection import read_funnel
 from pipeline.tables import read_columns, write_table
 
@@ -322,6 +323,14 @@ def test_scores_of_other_stages_are_refused(run: Path, tmp_path: Path) -> None:
     files.write_json(tmp_path / "run/reports/evaluation.json", {**evaluation, "stages": "0" * 64})
     with pytest.raises(DataError, match="about other stages"):
         report(CONFIG, tmp_path / "run", tmp_path)
+
+
+def test_scores_of_another_version_are_refused(run: Path, tmp_path: Path) -> None:
+    evaluation = files.read_json(run / "reports/evaluation.json")
+    del evaluation["sets"][0]["examples"][0]["answer"]
+    files.write_json(tmp_path / "reports/evaluation.json", evaluation)
+    with pytest.raises(DataError, match=r"evaluation\.json is of another version; evaluate again"):
+        read_scores(CONFIG, tmp_path, None)
 
 
 def test_damaged_metrics_are_named(run: Path, tmp_path: Path) -> None:

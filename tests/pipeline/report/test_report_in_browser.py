@@ -46,6 +46,12 @@ JSON.stringify([...document.querySelectorAll("img:not([alt]), button, summary, a
   .filter(node => node.tagName === "IMG" || !(node.ariaLabel || node.textContent).trim())
   .map(node => node.outerHTML.slice(0, 200)))
 """
+FOLDED = """
+(() => {
+  const pictures = [...document.querySelectorAll(".fold img")];
+  return [pictures.filter(picture => picture.checkVisibility()).length, pictures.length];
+})()
+"""
 
 
 @pytest.fixture(scope="module")
@@ -94,14 +100,25 @@ def test_everything_has_a_name_and_every_link_a_target(tab: Browser, page: Path)
 def test_a_picture_can_be_asked_by_keyboard_why_it_stands_there(tab: Browser, page: Path) -> None:
     tab.open(page, width=1280, dark=False)
     seen = "document.querySelectorAll(':popover-open').length"
-    if not tab.value("document.querySelectorAll('.tile button').length"):
-        pytest.skip("this run explains no places")
     tab.value("document.querySelector('.tile button').focus()")
     for key, code, opened in (("Enter", 13, 1), ("Escape", 27, 0)):
         for kind in ("keyDown", "keyUp"):
             text = {"text": "\r"} if key == "Enter" and kind == "keyDown" else {}
             tab.call("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=code, **text)
         assert tab.value(seen) == opened
+
+
+def test_pictures_are_folded_away_on_a_telephone_and_never_on_paper(tab: Browser, page: Path) -> None:
+    tab.open(page, width=1280, dark=False)
+    shown, pictures = tab.value(FOLDED)
+    assert shown == pictures > 30
+    tab.open(page, width=400, dark=False)
+    assert tab.value(FOLDED) == [0, pictures]
+    tab.value("document.querySelector('.fold > summary').click()")
+    assert 0 < tab.value(FOLDED)[0] < pictures
+    tab.call("Emulation.setEmulatedMedia", media="print")
+    assert tab.value(FOLDED) == [pictures, pictures]
+    tab.call("Emulation.setEmulatedMedia", media="")
 
 
 def test_it_prints_whole(tab: Browser, page: Path) -> None:

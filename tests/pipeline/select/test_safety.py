@@ -15,9 +15,10 @@ from pipeline.errors import ConfigError, SafetyError
 from pipeline.files import sha256_bytes
 from pipeline.measure.catalogue import write_catalogue
 from pipeline.select.real_children import CorpusFacts
-from pipeline.select.safety import safety_drops, safety_sources, unsafe_heading, word_list
+from pipeline.select.safety import safety_drops, safety_sources, unsafe_heading
 from pipeline.select.safety_config import Classifier, RealChildrenConfig, SafetyConfig
 from pipeline.select.verdict import Drop, may_be_shown
+from pipeline.select.word_lists import word_list
 from pipeline.tables import read_columns, write_table
 
 HITS = {
@@ -53,19 +54,19 @@ HARMLESS = [
 
 @pytest.mark.parametrize("caption", HITS)
 def test_hits(caption: str) -> None:
-    assert unsafe_heading(caption, [], tuple(word_list())) == HITS[caption]
+    assert unsafe_heading(caption, [], tuple(word_list()), word_list()) == HITS[caption]
 
 
 @pytest.mark.parametrize("caption", HARMLESS)
 def test_harmless(caption: str) -> None:
-    assert unsafe_heading(caption, [], tuple(word_list())) == ""
+    assert unsafe_heading(caption, [], tuple(word_list()), word_list()) == ""
 
 
 def test_other_forms_of_a_word_are_found_by_their_lemma() -> None:
-    headings = tuple(word_list())
-    assert unsafe_heading("two guns", ["gun"], headings) == "weapons"
-    assert unsafe_heading("two guns and a water pistol", ["gun", "water", "pistol"], headings) == "weapons"
-    assert unsafe_heading("a water pistol", ["water", "pistol"], headings) == ""
+    headings, listing = tuple(word_list()), word_list()
+    assert unsafe_heading("two guns", ["gun"], headings, listing) == "weapons"
+    assert unsafe_heading("two guns and a water pistol", ["gun", "water", "pistol"], headings, listing) == "weapons"
+    assert unsafe_heading("a water pistol", ["water", "pistol"], headings, listing) == ""
 
 
 CAPTIONS = ["teddy bear", "two pistols", "beer mug", "wine glass", "gun"]
@@ -310,15 +311,37 @@ def test_a_language_has_a_list_of_its_own_or_is_held_to_the_english_one_with_a_w
     config = DROP.model_copy(update={"word_lists": {"sw": Path("sw.yaml")}}).at(tmp_path)
     assert reasons(run, safety_drops(config, run, uids)) == {"teddy bear": "unsafe_toys"}
     assert not caplog.text
-    assert safety_sources(config)["word_lists"]["sw"] != safety_sources(DROP).get("word_lists", {}).get("sw")
+    assert "word_lists" not in safety_sources(DROP)
+    before = safety_sources(config)
+    (tmp_path / "sw.yaml").write_text("toys:\n  words: [teddy]\n", encoding="utf-8")
+    assert safety_sources(config) != before
     (tmp_path / "sw.yaml").write_text("- teddy bear\n", encoding="utf-8")
     with pytest.raises(ConfigError, match=r"word_lists: .*sw\.yaml is no list of words; write headings"):
         safety_sources(config)
 
 
-def test_a_childs_words_are_those_of_the_language(run: Path) -> None:
-    from pipeline.select.real_children import CHILD_WORDS, Sample, speaks_of_a_child
+def test_a_childs_words_are_those_of_the_language_and_its_phrases_are_whole(tmp_path: Path) -> None:
+    captions = ["Il aime son chien.", "une petite fille", "une petite maison"]
+    run = in_language(make_run(tmp_path, captions, {"a": [picture(number) for number in range(3)]}), "fr")
+    (tmp_path / "fr.yaml").write_text("children:\n  words: [enfant, petite fille]\n", encoding="utf-8")
 
-    french = Sample("1", "a", "b", "Il aime son chien.", (run, 0, 0), (), "fr")
-    assert speaks_of_a_child(french, CHILD_WORDS)  # `son` is `his`: why French wants words of its own
-    assert not speaks_of_a_child(french, frozenset({"enfant", "fille"}))
+    def left_out(config: SafetyConfig) -> set[str]:
+        return set(reasons(run, safety_drops(config, run, everything(run), PHOTOGRAPHS)))
+
+    assert left_out(children()) == {"Il aime son chien."}  # `son` is `his`: why French wants words of its own
+    assert left_out(children().model_copy(update={"word_lists": {"fr": tmp_path / "fr.yaml"}})) == {"une petite fille"}
+
+
+def test_a_phrase_may_be_of_any_length_and_an_empty_one_is_none(run: Path, tmp_path: Path) -> None:
+    """In scripts without spaces each letter is a word, so that a name has many."""
+    columns = read_columns(run / "signals/samples.parquet")
+    captions = ["这是可口可乐公司的车", "可口", "小狗", "这是一只小狗", "公司的车"]
+    write_table(run / "signals/samples.parquet", {**columns, "caption": captions, "lang": ["zh"] * 5})
+    (tmp_path / "zh.yaml").write_text("brands:\n  words: [可口可乐公司]\n  except: ['…']\n", encoding="utf-8")
+    config = DROP.model_copy(update={"word_lists": {"zh": tmp_path / "zh.yaml"}})
+    assert reasons(run, safety_drops(config, run, everything(run))) == {"这是可口可乐公司的车": "unsafe_brands"}
+
+
+def test_a_list_is_for_a_language_and_not_for_a_country() -> None:
+    with pytest.raises(pydantic.ValidationError, match="input_value='pt-BR'"):
+        SafetyConfig(word_lists={"pt-BR": Path("pt.yaml")})

@@ -1,16 +1,13 @@
 """Many icon sets in one package: which are used, how a sample is credited, and an even share of each under a limit."""
 
 import io
-import json
-import tarfile
 from collections import Counter
 from collections.abc import Callable
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import pytest
-from acquire_helpers import integrity
+from acquire_helpers import hashes_below, integrity, npm_package, rows_of
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
@@ -19,14 +16,13 @@ from pipeline.acquire.acquire import acquire, source_params
 from pipeline.acquire.card import Card
 from pipeline.acquire.engines.icon_sets import credit, spread
 from pipeline.acquire.options import AcquireOptions
-from pipeline.acquire.raw import raw_tables, read_raw
+from pipeline.acquire.raw import read_raw
 from pipeline.acquire.reach import reach
 from pipeline.errors import ConfigError
-from pipeline.files import files_below
-from pipeline.tables import read_columns
 
 CORNER = '<path d="M0 0h8v8H0z" fill="#f00"/>'  # at the upper left
 BALL = '<circle cx="8" cy="8" r="6"/>'
+LICENCE = "MIT AND CC0-1.0"
 
 
 def icon_set(prefix: str, icons: dict[str, str], licence: str, **author: str) -> dict[str, Any]:
@@ -39,32 +35,15 @@ def icon_set(prefix: str, icons: dict[str, str], licence: str, **author: str) ->
     return {"prefix": prefix, "info": info, "icons": entries, "width": 16, "height": 16}
 
 
-def package(*sets: dict[str, Any]) -> bytes:
-    """The archive as npm serves it."""
-    content = {"package/package.json": {"name": "sets"}, "package/collections.json": {}}
-    content |= {f"package/json/{each.get('prefix', 'none')}.json": each for each in sets}
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w:gz") as tar:
-        for name, value in content.items():
-            data = json.dumps(value).encode()
-            info = tarfile.TarInfo(name)
-            info.size = len(data)
-            tar.addfile(info, io.BytesIO(data))
-    return out.getvalue()
-
-
 @pytest.fixture
-def sets_card(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write_card: Callable[..., Card]) -> Callable[..., Card]:
+def sets_card(icon_card: Callable[..., Card]) -> Callable[..., Card]:
     """Put a package of icon sets where downloads are kept, and return a card that names it."""
 
     def make(*sets: dict[str, Any], options: str = "") -> Card:
-        archive = package(*sets)
-        (tmp_path / "cache/npm").mkdir(parents=True, exist_ok=True)
-        (tmp_path / "cache/npm/test-sets-1.0.0.tgz").write_bytes(archive)
-        monkeypatch.setenv("ESSEN_CACHE", str(tmp_path / "cache"))
-        named = f'package: "@test/sets", version: 1.0.0, integrity: {integrity(archive)}'
-        source = f"{{engine: icon_sets, {named}, licences: [MIT, CC0-1.0]{options}}}"
-        return write_card(source, name="icons", licence="MIT AND CC0-1.0")
+        content: dict[str, object] = {"package.json": {"name": "sets"}, "collections.json": {}}
+        content |= {f"json/{each['prefix']}.json": each for each in sets}
+        options = f", licences: [MIT, CC0-1.0]{options}"
+        return icon_card(npm_package(content), name="sets", options=options, engine="icon_sets", licence=LICENCE)
 
     return make
 
@@ -75,21 +54,16 @@ OPEN = icon_set("open", {"home": CORNER, "old": BALL, "broken": "<path"}, "CC0-1
 OPEN["icons"]["old"]["hidden"] = True
 
 
-def rows_of(folder: Path) -> list[dict[str, Any]]:
-    columns = read_columns(raw_tables(folder / "raw/icons")[0])
-    return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
-
-
 def test_only_sets_under_the_cards_licences_are_used_and_the_others_are_counted(sets_card, tmp_path):
     counts = acquire(sets_card(ROUND, SOLD, OPEN), AcquireOptions(), tmp_path)
     assert counts == {"in": 6, "kept": 3, "dropped": {"hidden": 1, "licence": 1, "not_drawable": 1}}
-    refused = [row["url"] for row in rows_of(tmp_path) if row["reason"] == "licence"]
+    refused = [row["url"] for row in rows_of(tmp_path / "raw/sets") if row["reason"] == "licence"]
     assert refused == ["iconify:sold/ball"]
 
 
 def test_a_sample_has_name_set_licence_and_credit(sets_card, tmp_path):
     acquire(sets_card(ROUND, SOLD, OPEN), AcquireOptions(), tmp_path)
-    found = {row["url"]: row for row in rows_of(tmp_path)}
+    found = {row["url"]: row for row in rows_of(tmp_path / "raw/sets")}
     wanted = {
         "caption": "home alt",
         "group": "home alt",
@@ -110,7 +84,7 @@ def test_a_limit_takes_an_even_share_of_every_set_and_always_the_same(sets_card,
     card = sets_card(*sets)
     for place in ("once", "again"):
         assert acquire(card, AcquireOptions(limit=30, workers=1), tmp_path / place)["in"] == 30
-    once, again = (rows_of(tmp_path / place) for place in ("once", "again"))
+    once, again = (rows_of(tmp_path / place / "raw/sets") for place in ("once", "again"))
     assert once == again
     assert Counter(row["category"] for row in once) == {"a": 20, "b": 10}
     assert acquire(card, AcquireOptions(limit=1_000, workers=1), tmp_path / "all")["in"] == 90
@@ -128,7 +102,7 @@ def test_as_many_as_asked_for_and_none_twice(total, limit):
 def test_icons_also_come_turned(sets_card, tmp_path):
     counts = acquire(sets_card(ROUND, options=", turns: 3, size: 16"), AcquireOptions(), tmp_path)
     assert counts == {"in": 6, "kept": 6, "dropped": {}}
-    corner = {row["url"]: data for row, data in read_raw(tmp_path / "raw/icons") if "home" in row["url"]}
+    corner = {row["url"]: data for row, data in read_raw(tmp_path / "raw/sets") if "home" in row["url"]}
     assert list(corner) == [f"iconify:round/home-alt{turn}" for turn in ("", "?rotate=90deg", "?rotate=180deg")]
     red = []
     for data in corner.values():
@@ -141,10 +115,7 @@ def test_the_number_of_workers_changes_no_byte(sets_card, tmp_path):
     card = sets_card(ROUND, SOLD, OPEN)
     for workers in (1, 2):
         acquire(card, AcquireOptions(workers=workers), tmp_path / str(workers))
-    one, two = (
-        {file.name: file.read_bytes() for file in files_below(tmp_path / place / "raw")} for place in ("1", "2")
-    )
-    assert one == two
+    assert hashes_below(tmp_path / "1/raw") == hashes_below(tmp_path / "2/raw")
 
 
 def test_the_source_decides_the_key(sets_card):

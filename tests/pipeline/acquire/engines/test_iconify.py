@@ -5,7 +5,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from acquire_helpers import icon_package
+from acquire_helpers import hashes_below, icon_package
 from PIL import Image
 
 from pipeline.acquire.acquire import acquire, source_params
@@ -46,10 +46,6 @@ def package() -> bytes:
 
 def pictures(folder):
     return {row["url"]: (row, image) for row, image in read_raw(folder)}
-
-
-def tree(folder):
-    return {file.relative_to(folder).as_posix(): file.read_bytes() for file in files_below(folder)}
 
 
 def test_every_icon_is_a_row_with_its_picture_or_a_reason(icon_card, package, tmp_path):
@@ -93,7 +89,7 @@ def test_one_worker_or_two_in_any_place_give_the_same_bytes(icon_card, package, 
     card = icon_card(package)
     acquire(card, AcquireOptions(workers=1), tmp_path / "one")
     acquire(card, AcquireOptions(workers=2), tmp_path / "two")
-    assert tree(tmp_path / "one" / "raw") == tree(tmp_path / "two" / "raw")
+    assert hashes_below(tmp_path / "one" / "raw") == hashes_below(tmp_path / "two" / "raw")
 
 
 def test_the_exclusions_are_the_cards(icon_card, package, tmp_path):

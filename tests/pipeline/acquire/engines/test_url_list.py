@@ -7,7 +7,7 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from acquire_helpers import Page, encoded, noise
+from acquire_helpers import Page, encoded, noise, rows_of
 from PIL import Image
 
 from pipeline.acquire.acquire import acquire, source_params
@@ -15,10 +15,9 @@ from pipeline.acquire.card import load_card
 from pipeline.acquire.engines import url_list
 from pipeline.acquire.net.config import NetConfig
 from pipeline.acquire.options import AcquireOptions
-from pipeline.acquire.raw import raw_tables, read_raw
+from pipeline.acquire.raw import read_raw
 from pipeline.errors import ConfigError, DataError
 from pipeline.files import files_below
-from pipeline.tables import read_columns
 
 COLUMNS = "columns: {group: story, category: kind, licence: licence, lang: lang}"
 NET = "net: {allow_private_hosts: true, backoff: 0, deadline: 5, per_host: 16}"
@@ -33,16 +32,9 @@ def write_list(path, rows):
     return path
 
 
-def rows_of(folder):
-    rows = []
-    for table in raw_tables(folder):
-        columns = read_columns(table)
-        rows += [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
-    return rows
-
-
-def tree(folder):
-    return {file.relative_to(folder).as_posix(): file.read_bytes() for file in files_below(folder)}
+def content(folder):
+    """All bytes of the files below a folder."""
+    return b"".join(file.read_bytes() for file in files_below(folder))
 
 
 def pictures(site, count, **page):
@@ -129,7 +121,7 @@ def test_every_line_of_a_list_becomes_a_row_with_its_picture_or_a_reason(site, w
     assert (site.asked["/good.jpg"], site.asked["/broken.jpg"], site.asked["/none.jpg"]) == (1, 2, 1)
     assert (site.asked["/robots.txt"], site.asked["/private/a.jpg"]) == (1, 0)
     assert site.agents == {NetConfig().user_agent}
-    assert b"127.0.0.1:" + str(site.address.rsplit(":")[-1]).encode() in b"".join(tree(tmp_path / "run").values())
+    assert b"127.0.0.1:" + str(site.address.rsplit(":")[-1]).encode() in content(tmp_path / "run")
     assert not list((tmp_path / "run" / "parts" / "mine").glob("try-*"))
 
 
@@ -274,7 +266,7 @@ def test_picture_books_come_from_the_mirror_with_their_credits(corpora, tmp_path
         '"A very tall man" by Cornelius Gulere, illustrated by Catherine Groenewald. African Storybook, CC-BY'
     )
     assert {(row["licence"], row["lang"]) for row in rows} == {("LicenseRef-CC-BY-unversioned", "en")}
-    assert b"127.0.0.1" not in b"".join(tree(tmp_path / "raw").values())
+    assert b"127.0.0.1" not in content(tmp_path / "raw")
 
 
 def test_a_list_that_cannot_be_found_is_said_how_to_give(tmp_path):

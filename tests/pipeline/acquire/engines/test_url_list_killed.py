@@ -11,12 +11,11 @@ import time
 from pathlib import Path
 
 import pytest
-from acquire_helpers import Page, encoded, noise
+from acquire_helpers import Page, encoded, hashes_below, noise
 
 from pipeline.acquire.acquire import acquire
 from pipeline.acquire.options import AcquireOptions
 from pipeline.errors import ConfigError
-from pipeline.files import files_below
 from pipeline.workspace import disk_faults_named
 
 ROOT = Path(__file__).resolve().parents[4]
@@ -33,10 +32,6 @@ def write_list(folder, site, count, size=(24, 16)):
         site.pages[f"/{number}.jpg"] = Page(encoded(noise(number, size=size), "JPEG"))
     lines = [f"{site.address}/{number}.jpg,picture {number}" for number in range(count)]
     (folder / "list.csv").write_text("\n".join(["url,caption", *lines]) + "\n")
-
-
-def tree(folder):
-    return {file.relative_to(folder).as_posix(): file.read_bytes() for file in files_below(folder)}
 
 
 def workers(folder: Path) -> list[int]:
@@ -78,7 +73,7 @@ def test_a_worker_that_hangs_is_ended_and_its_part_done_again(site, write_card, 
     thread.join()
     assert time.monotonic() - started < 60
     acquire(card, AcquireOptions(workers=1), tmp_path / "straight")
-    assert tree(tmp_path / "run" / "raw") == tree(tmp_path / "straight" / "raw")
+    assert hashes_below(tmp_path / "run" / "raw") == hashes_below(tmp_path / "straight" / "raw")
     assert not workers(tmp_path)
 
 
@@ -133,4 +128,4 @@ def test_a_full_disk_is_named_and_the_run_goes_on_when_there_is_room(site, write
     enlarge()
     assert acquire(card, AcquireOptions(workers=1), folder / "run")["kept"] == 60
     acquire(card, AcquireOptions(workers=1), tmp_path / "straight")
-    assert tree(folder / "run" / "raw") == tree(tmp_path / "straight" / "raw")
+    assert hashes_below(folder / "run" / "raw") == hashes_below(tmp_path / "straight" / "raw")

@@ -5,14 +5,12 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from acquire_helpers import encoded, noise
+from acquire_helpers import encoded, noise, rows_of
 
 from pipeline.acquire.acquire import acquire, source_of, source_params
 from pipeline.acquire.card import load_card
 from pipeline.acquire.options import AcquireOptions
-from pipeline.acquire.raw import raw_tables
 from pipeline.errors import ConfigError
-from pipeline.tables import read_columns
 
 SOURCE = """
   engine: url_list
@@ -48,19 +46,11 @@ def mirror(tmp_path: Path) -> Path:
     return folder
 
 
-def acquired(folder: Path) -> list[dict[str, str]]:
-    rows = []
-    for table in raw_tables(folder):
-        columns = read_columns(table)
-        rows += [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
-    return rows
-
-
 @pytest.mark.usefixtures("img2dataset")
 def test_a_page_is_a_sample_for_each_language_with_its_picture_and_its_translator(write_card, mirror, tmp_path):
     card = write_card(SOURCE)
     acquire(card, AcquireOptions(mirror=mirror), tmp_path)
-    rows = acquired(tmp_path / "raw/mine")
+    rows = rows_of(tmp_path / "raw/mine")
     assert [(row["lang"], row["caption"]) for row in rows if row["status"] == "success"] == [
         ("sw", "Mbwa."),
         ("ar", "كلب."),
@@ -84,7 +74,7 @@ def test_the_recipe_chooses_among_the_languages(write_card, mirror, tmp_path):
     card = write_card(SOURCE)
     options = AcquireOptions(mirror=mirror, languages=("en", "ar"))
     acquire(card, options, tmp_path)
-    found = [row["caption"] for row in acquired(tmp_path / "raw/mine") if row["status"] == "success"]
+    found = [row["caption"] for row in rows_of(tmp_path / "raw/mine") if row["status"] == "success"]
     assert found == ["A dog.", "كلب.", "A cat.", "Anansi", "أنانسي"]
     assert source_params(card, options) != source_params(card, AcquireOptions(mirror=mirror))
 

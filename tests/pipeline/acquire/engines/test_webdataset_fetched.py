@@ -75,6 +75,12 @@ def test_what_a_server_can_do_wrong_is_one_line(site, write_card, tmp_path):
         with pytest.raises(DataError, match=message) as caught:
             acquire(card, AcquireOptions(workers=1), tmp_path / "run")
         assert "\n" not in str(caught.value)
+        assert not list((tmp_path / "run").rglob("*.part"))
+    card = write_card(
+        f'{{engine: webdataset, shards: ["{site.address}/none.tar?token=secret"], allow_private_hosts: true}}'
+    )
+    with pytest.raises(DataError, match=r"/none\.tar cannot be fetched: status 404$"):
+        acquire(card, AcquireOptions(workers=1), tmp_path / "run")
     card = write_card(f'{{engine: webdataset, shards: ["{site.address}/other.tar"]}}')
     with pytest.raises(DataError, match="private address"):
         acquire(card, AcquireOptions(), tmp_path / "run")
