@@ -2,7 +2,7 @@
 
 import contextlib
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from essen.adapt.learning import copy_model, count_learning, still
 from essen.batches import TrainingData, keep, open_training_data
-from essen.compiling import compile_model
+from essen.computing import compile_model, determinism, uses_bf16
 from essen.config import ModelConfig, TrainConfig
 from essen.distributed import Ranks, joined
 from essen.errors import EssenError, StopRequested
@@ -72,7 +72,7 @@ def train(
     """
     with joined() as ranks:
         model_config, train_config, stages, out = ranks.tell((model_config, train_config, stages, out))
-        with threads(train_config.threads), _determinism(train_config.deterministic):
+        with threads(train_config.threads), determinism(train_config.deterministic):
             return _train(
                 model_config,
                 train_config,
@@ -97,7 +97,7 @@ def follow() -> None:
             with (
                 contextlib.suppress(EssenError),
                 threads(train_config.threads),
-                _determinism(train_config.deterministic),
+                determinism(train_config.deterministic),
             ):
                 _train(model_config, train_config, stages, out, ranks=ranks)
 
@@ -232,14 +232,6 @@ def _counts(training: Training, identity: dict[str, Any]) -> Counts:
     }
 
 
-def uses_bf16(precision: str) -> bool:
-    """Tell whether to compute in bf16: as asked, or for ``auto`` where the processor has instructions for it."""
-    if precision == "auto":
-        capabilities = torch.cpu.get_capabilities()
-        return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") or capabilities.get("bf16"))
-    return precision == "bf16"
-
-
 def _with_kept_tokens(
     data: TrainingData,
     state: TrainState,
@@ -315,14 +307,3 @@ def _initial_state(
         query_keys=query_keys,
         optimiser=build_optimiser(model, config, *beside),
     )
-
-
-@contextlib.contextmanager
-def _determinism(required: bool) -> Iterator[None]:
-    """Let torch refuse operations without a fixed result, where that is asked for."""
-    before = torch.are_deterministic_algorithms_enabled()
-    torch.use_deterministic_algorithms(required or before)
-    try:
-        yield
-    finally:
-        torch.use_deterministic_algorithms(before)

@@ -13,7 +13,9 @@ def show_funnel(run: Path) -> None:
     """Show how many samples came into each step of a run that drops some, how many stayed, and why the others went."""
     rows = funnel_rows(run)
     if rows:
-        create_table_artifact(key=_key("funnel", run), table=rows, description=f"What became of the samples of {run}")
+        create_table_artifact(
+            key=_key("funnel", run.name), table=rows, description=f"What became of the samples of {run}"
+        )
 
 
 def show_report(run: Path) -> None:
@@ -22,31 +24,34 @@ def show_report(run: Path) -> None:
 
     report = run / "reports" / "report.html"
     if report.is_file():
-        create_link_artifact(key=_key("report", run), link=report.as_uri(), link_text=str(report))
+        create_link_artifact(key=_key("report", run.name), link=report.as_uri(), link_text=str(report))
     if scores := score_lines(run):
-        create_markdown_artifact(key=_key("scores", run), markdown="\n".join(("```", *scores, "```")))
+        _show_lines("scores", run.name, scores)
 
 
 def show_study(name: str, lines: list[str]) -> None:
     """Show the tables and the verdicts of a study."""
-    create_markdown_artifact(key=_key("study", Path(name)), markdown="\n".join(("```", *lines, "```")))
+    _show_lines("study", name, lines)
 
 
 def funnel_rows(run: Path) -> list[dict[str, Any]]:
     """Return a row for each finished step that counts what it drops: ``step``, ``in``, ``kept`` and ``dropped``."""
-    counts = {record["step"]: record["counts"] for record in Workspace(run).records()}
     return [
         {
-            "step": step,
-            "in": count["in"],
-            "kept": count["kept"],
-            "dropped": ", ".join(f"{number:,} {reason}" for reason, number in count["dropped"].items() if number),
+            "step": record["step"],
+            "in": counts["in"],
+            "kept": counts["kept"],
+            "dropped": ", ".join(f"{number:,} {reason}" for reason, number in counts["dropped"].items() if number),
         }
-        for step, count in counts.items()
-        if {"in", "kept", "dropped"} <= count.keys()
+        for record in Workspace(run).records()
+        if {"in", "kept", "dropped"} <= (counts := record["counts"]).keys()
     ]
 
 
-def _key(kind: str, run: Path) -> str:
+def _show_lines(kind: str, name: str, lines: list[str]) -> None:
+    create_markdown_artifact(key=_key(kind, name), markdown="\n".join(("```", *lines, "```")))
+
+
+def _key(kind: str, name: str) -> str:
     """Return an artefact's key, of the letters that Prefect allows."""
-    return f"{kind}-{re.sub('[^a-z0-9]+', '-', run.name.lower()).strip('-')}"
+    return f"{kind}-{re.sub('[^a-z0-9]+', '-', name.lower()).strip('-')}"

@@ -6,7 +6,7 @@ from typing import Any
 
 import typer
 
-from flows.commands import inspection, runs, sharing, studies
+from flows.commands import inspection, machine, runs, sharing, studies
 
 app = typer.Typer(
     add_completion=False,
@@ -23,7 +23,7 @@ COMMANDS: tuple[Callable[..., None], ...] = (
     runs.evaluate,
     inspection.verify,
     inspection.search,
-    inspection.export_index,
+    sharing.export_index,
     inspection.dedup_calibrate,
     studies.study,
     inspection.corpora,
@@ -31,8 +31,8 @@ COMMANDS: tuple[Callable[..., None], ...] = (
     sharing.export,
     sharing.publish,
     sharing.takedown,
-    sharing.serve,
-    sharing.setup,
+    machine.serve,
+    machine.setup,
 )
 for _command in COMMANDS:
     app.command()(_command)

@@ -4,7 +4,6 @@
 flows run where essen is installed, and their server is the one that PREFECT_API_URL names.
 """
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,18 +15,29 @@ from prefect.types.entrypoint import EntrypointType
 from pydantic import Field
 
 from flows.artefacts import show_study
-from flows.engines import run_flows
-from flows.job import Job
+from flows.engines import do_job, run_flows
+from flows.job import make_job
 from flows.recipe import find_recipe, load_recipe
 from pipeline.errors import ConfigError
-from pipeline.workspace import Workspace, disk_faults_named
 
 
-@flow(name="essen-curate", persist_result=False)
-def curate_corpora(
-    recipe: str, run: Path | None = None, mirror: Path | None = None, overrides: tuple[str, ...] = ()
-) -> str:
-    """Do what a recipe says up to the staged shards and their card; return the run directory.
+def _flow_until(until: str, *, name: str, found_as: str, does: str) -> Flow[..., str]:
+    """Return a flow that does a recipe up to a phase.
+
+    Args:
+        until: the phase.
+        name: that Prefect shows.
+        found_as: its variable in this module, by which workers import it.
+        does: first sentence of what it says of itself.
+    """
+
+    def do(recipe: str, run: Path | None = None, mirror: Path | None = None, overrides: tuple[str, ...] = ()) -> str:
+        job = make_job(recipe, run, mirror, overrides, until)
+        do_job(job, run_flows)
+        return str(job.run)
+
+    do.__name__ = found_as
+    do.__doc__ = f"""{does}; return the run directory.
 
     Args:
         recipe: recipe file, or the name of one that comes with essen
@@ -35,22 +45,21 @@ def curate_corpora(
         mirror: folder served in place of the original hosts of URL lists
         overrides: recipe keys to set, as key.subkey=value
     """
-    return _run(recipe, run, mirror, overrides, "card")
+    return flow(name=name, persist_result=False)(do)
 
 
-@flow(name="essen-train", persist_result=False)
-def train_model(
-    recipe: str, run: Path | None = None, mirror: Path | None = None, overrides: tuple[str, ...] = ()
-) -> str:
-    """Do all that a recipe says, as far as it is not done, up to the report; return the run directory.
-
-    Args:
-        recipe: recipe file, or the name of one that comes with essen
-        run: run directory; by default runs/<name of the recipe>
-        mirror: folder served in place of the original hosts of URL lists
-        overrides: recipe keys to set, as key.subkey=value
-    """
-    return _run(recipe, run, mirror, overrides, "report")
+curate_corpora = _flow_until(
+    "card",
+    name="essen-curate",
+    found_as="curate_corpora",
+    does="Do what a recipe says up to the staged shards and their card",
+)
+train_model = _flow_until(
+    "report",
+    name="essen-train",
+    found_as="train_model",
+    does="Do all that a recipe says, as far as it is not done, up to the report",
+)
 
 
 @flow(name="essen-study", persist_result=False)
@@ -88,18 +97,24 @@ def deployments(recipe: str = "", cron: str = "") -> list[RunnerDeployment]:
     """
     if cron and not recipe:
         raise ConfigError("a schedule needs a recipe: say which one to run")
-    parameters = {"recipe": str(find_recipe(recipe).absolute())} if recipe else {}
+    parameters = {}
     if recipe:
-        load_recipe(find_recipe(recipe))
+        path = find_recipe(recipe).absolute()
+        load_recipe(path)
+        parameters = {"recipe": str(path)}
     made = []
     for name, each in FLOWS.items():
-        of_recipe: dict[str, Any] = {"parameters": parameters} if name != "study" else {}
-        if cron and name == "train":  # which curates first
-            of_recipe["cron"] = cron
         try:
-            made.append(RunnerDeployment.from_flow(each, name, entrypoint_type=EntrypointType.MODULE_PATH, **of_recipe))
+            deployment = RunnerDeployment.from_flow(
+                each,
+                name,
+                entrypoint_type=EntrypointType.MODULE_PATH,
+                parameters={} if name == "study" else parameters,
+                cron=cron if cron and name == "train" else None,  # which curates first
+            )
         except ValueError as error:
             raise ConfigError(f"--cron {cron}: {' '.join(str(error).split())}") from None
+        made.append(deployment)
     return made
 
 
@@ -118,19 +133,3 @@ def serve_flows(recipe: str = "", cron: str = "") -> None:
     if fault is not None:
         raise ConfigError(f"no Prefect server answers at {url}: {' '.join(str(fault).split())}")
     serve(*offered, limit=1)
-
-
-def _run(recipe: str, run: Path | None, mirror: Path | None, overrides: Sequence[str], until: str) -> str:
-    path = find_recipe(recipe).absolute()
-    folder = (run or Path("runs") / load_recipe(path, overrides).name).absolute()
-    job = Job(
-        recipe=path,
-        run=folder,
-        mirror=mirror.absolute() if mirror else None,
-        overrides=tuple(overrides),
-        until=until,
-    )
-    with disk_faults_named(folder), Workspace(folder).lock():
-        job.begin()
-        run_flows(job)
-    return str(folder)

@@ -2,23 +2,36 @@
 
 from collections.abc import Callable
 
-from flows.job import Job, run_local
+from flows.job import REPORTER, Job, do_step
 from flows.orphans import end_orphaned_servers
-from flows.plan import CURATE, TRAIN
+from flows.plan import PHASES, TRAIN
 from flows.prefect_settings import configure
+from flows.ranks import leading
+from pipeline.workspace import Workspace, disk_faults_named
 
 
-def local(job: Job) -> None:
-    """Run the whole job without Prefect."""
-    run_local(job, CURATE + TRAIN)
-
-
-def prefect(job: Job) -> None:
-    """Run the job as two Prefect flows on the embedded server, or on the one that PREFECT_API_URL names.
+def do_job(job: Job, engine: Callable[[Job], None]) -> None:
+    """Begin a job under the lock of its run directory, and let an engine run it.
 
     Raises:
         ConfigError: the recipe's runner cannot be had.
     """
+    with disk_faults_named(job.run), leading(), Workspace(job.run).lock():
+        job.begin()
+        engine(job)
+
+
+def local(job: Job) -> None:
+    """Run the whole job without Prefect."""
+    runner = job.load().runner
+    if runner.apart:
+        REPORTER.note(f"the recipe's runner ({runner.engine}) is not used: --engine prefect hands the steps to it")
+    for step in job.steps(PHASES):
+        do_step(step, job.run)
+
+
+def prefect(job: Job) -> None:
+    """Run the job as two Prefect flows on the embedded server, or on the one that PREFECT_API_URL names."""
     home = configure(job.run)
     end_orphaned_servers(home)
 
@@ -30,11 +43,7 @@ def prefect(job: Job) -> None:
 
 
 def run_flows(job: Job) -> None:
-    """Run the flows of a job where Prefect is set up.
-
-    Raises:
-        ConfigError: the recipe's runner cannot be had.
-    """
+    """Run the flows of a job where Prefect is set up."""
     from prefect.settings import temporary_settings
 
     from flows.curate import curate

@@ -1,5 +1,6 @@
 """What a run is asked to do, small enough to be a task's argument: paths and words, never data."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from pydantic import Field
@@ -7,7 +8,7 @@ from pydantic import Field
 from flows.console import Reporter
 from flows.interrupt import Interruption
 from flows.plan import Surroundings, phase_of, plan
-from flows.recipe import Recipe, load_recipe, recipe_text
+from flows.recipe import Recipe, find_recipe, load_recipe, recipe_text
 from pipeline import files
 from pipeline.acquire.tombstones import read_tombstones
 from pipeline.config import Config
@@ -78,15 +79,31 @@ class Job(Config):
             finish(self.run)
 
 
+def make_job(recipe: str, run: Path | None, mirror: Path | None, overrides: Sequence[str], until: str) -> Job:
+    """Return the job that a person asks for, all paths made absolute.
+
+    Args:
+        recipe: a file, or the name of one that comes with the project.
+        run: the run directory; by default ``runs/<name of the recipe>``.
+        mirror, overrides, until: see `Job`.
+
+    Raises:
+        ConfigError: there is no such recipe, or it is not valid.
+    """
+    path = find_recipe(recipe)
+    directory = Path("runs") / load_recipe(path, overrides).name if run is None else run
+    return Job(
+        recipe=path.absolute(),
+        run=directory.absolute(),
+        mirror=mirror.absolute() if mirror else None,
+        overrides=tuple(overrides),
+        until=until,
+    )
+
+
 def do_step(step: Step, run: Path) -> Outcome:
     """Do one step of a run, or find it done, and say so."""
     with INTERRUPTION.handled():
         outcome = Workspace(run).run(step)
     REPORTER.step(step.name, outcome)
     return outcome
-
-
-def run_local(job: Job, phases: tuple[str, ...]) -> None:
-    """Do the steps one after the other in this process, without Prefect."""
-    for step in job.steps(phases):
-        do_step(step, job.run)

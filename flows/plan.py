@@ -206,9 +206,7 @@ def training(
     """
     from importlib.metadata import version
 
-    from essen.errors import StopRequested
     from essen.evaluate.evaluate import evaluate
-    from essen.train import train
     from pipeline.shards.read import read_manifest
 
     run = around.run
@@ -217,48 +215,24 @@ def training(
     stages = around.stages or (stages_of or run) / "stages"
     model = run / "models" / recipe.model.name
     tools = {"torch": version("torch")}
-    learning = recipe.train.at(around.folder)
-    others = {"reference": learning.sampling.learnability.reference, "teacher": learning.teacher}
-    towers = {"vision": recipe.model.vision, "text": recipe.model.text}
-    others |= {part: tower.weights for part, tower in towers.items() if tower.kind in OWN_TOWERS}
-    learnt_from = {
-        name: files.sha256_file(weights)
-        for name, folder in others.items()
-        if folder and (weights := Path(folder, "model.safetensors")).is_file()
-    }
-    own, elsewhere = (("stage",), {}) if stages_of is None else ((), {"stages": _digest_of(stages_of)})
+    elsewhere = {}
     if around.stages is not None:
-        own, elsewhere = (), {"stages": read_manifest(around.stages)["sha256"]}
+        elsewhere = {"stages": read_manifest(around.stages)["sha256"]}
+    elif stages_of is not None:
+        elsewhere = {"stages": _digest_of(stages_of)}
+    own = () if elsewhere else ("stage",)
     questions = stages if asked is None else asked / "stages"
     others_asked = {} if questions == stages else {"asked": _digest_of(questions.parent)}
-
-    def train_here(out: Path) -> Counts:
-        total = recipe.train.steps
-        with around.interruption.deferred():
-            try:
-                return train(
-                    recipe.model,
-                    learning,
-                    stages,
-                    out,
-                    should_stop=around.interruption.requested,
-                    report=lambda step, values: around.progress(step, total, values),
-                    events=run / "tensorboard" / recipe.model.name,
-                    examined=questions,
-                )
-            except StopRequested:
-                around.interruption.leave()
-
     return [
         Step(
             name="train",
-            function=train_here,
+            function=lambda out: _train(recipe, around, stages, questions, out),
             outputs=(f"models/{recipe.model.name}",),
             inputs=own,
             params=_params(
                 recipe.model,
                 train=recipe.train.model_dump(mode="json"),
-                tools=tools | learnt_from,
+                tools=tools | _weights_read(recipe, around.folder),
                 **elsewhere,
                 **(others_asked if recipe.train.stopping.patience else {}),
             ),
@@ -273,6 +247,40 @@ def training(
             version=2,
         ),
     ]
+
+
+def _weights_read(recipe: Recipe, folder: Path) -> dict[str, str]:
+    """Return the sha256 of the other models' weights that a training reads, by what it reads them for."""
+    learning = recipe.train.at(folder)
+    others = {"reference": learning.sampling.learnability.reference, "teacher": learning.teacher}
+    towers = {"vision": recipe.model.vision, "text": recipe.model.text}
+    others |= {part: tower.weights for part, tower in towers.items() if tower.kind in OWN_TOWERS}
+    return {
+        name: files.sha256_file(weights)
+        for name, other in others.items()
+        if other and (weights := Path(other, "model.safetensors")).is_file()
+    }
+
+
+def _train(recipe: Recipe, around: Surroundings, stages: Path, questions: Path, out: Path) -> Counts:
+    """Train; where the person asks for the end, at the next batch."""
+    from essen.errors import StopRequested
+    from essen.train import train
+
+    with around.interruption.deferred():
+        try:
+            return train(
+                recipe.model,
+                recipe.train.at(around.folder),
+                stages,
+                out,
+                should_stop=around.interruption.requested,
+                report=lambda step, values: around.progress(step, recipe.train.steps, values),
+                events=around.run / "tensorboard" / recipe.model.name,
+                examined=questions,
+            )
+        except StopRequested:
+            around.interruption.leave()
 
 
 def report_step(recipe: Recipe, around: Surroundings) -> Step:

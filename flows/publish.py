@@ -2,15 +2,16 @@
 
 import tempfile
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from flows.recipe import load_recipe
+from essen.config import EvaluateConfig
+from flows.recipe import load_recipe, recipe_of
 from pipeline.cards.check import licence_fault
 from pipeline.errors import ConfigError
-from pipeline.publish import publish, publishable
+from pipeline.publish import open_destination, publish, publishable
 from pipeline.shards.verify import follows
 from pipeline.takedown import marked_models
-from pipeline.workspace import Counts, Workspace
+from pipeline.workspace import Counts, Workspace, disk_faults_named
 
 
 class Published(NamedTuple):
@@ -41,27 +42,25 @@ def publish_run(
         model_licence: SPDX expression for the weights, in place of the recipe's ``publish.model_licence``.
 
     Raises:
-        ConfigError: the run has no card yet, the folder holds something else, or a card would have a gap.
+        ConfigError: this is no run, it has no card yet, the folder holds something else, or a card would have a gap.
         DataError: a file of the stages is missing or damaged.
         EssenError: a model cannot be exported.
         SafetyError: nothing may be passed on, or not all of what was asked for.
     """
-    recipe = load_recipe(run / "recipe.yaml")
+    recipe = load_recipe(recipe_of(run))
     licence = recipe.publish.model_licence if model_licence is None else model_licence
     if licence and (fault := licence_fault(licence)):
         raise ConfigError(f"the licence of the models: {fault}; name one of spdx.org/licenses, or LicenseRef-…")
-    obstacles = {name: _obstacle(run, name, licence, publishable(recipe.publish, run)) for name in _trained(run)}
-    with tempfile.TemporaryDirectory(prefix="essen-models-") as scratch:
-        models = {name: Path(scratch) / name for name, reason in obstacles.items() if not reason}
-        for name, folder in models.items():
-            _export(run / "models" / name, folder, licence, recipe.evaluate)
-        counts = publish(recipe.publish, run, target, everything=everything, models=models)
+    with disk_faults_named(Path(target)), Workspace(run).lock():
+        names = sorted(path.name for path in (run / "models").glob("*") if path.is_dir())
+        obstacles = {name: _obstacle(run, name, licence, publishable(recipe.publish, run)) for name in names}
+        open_destination(target, run)  # its refusal should not wait for exports
+        with tempfile.TemporaryDirectory(prefix="essen-models-") as scratch:
+            models = {name: Path(scratch) / name for name, reason in obstacles.items() if not reason}
+            for name, folder in models.items():
+                _export(run / "models" / name, folder, licence, recipe.evaluate)
+            counts = publish(recipe.publish, run, target, everything=everything, models=models)
     return Published(counts, list(models), {name: reason for name, reason in obstacles.items() if reason})
-
-
-def _trained(run: Path) -> list[str]:
-    """Return the names of the models of a run."""
-    return sorted(path.name for path in (run / "models").glob("*") if path.is_dir())
 
 
 def _obstacle(run: Path, name: str, licence: str, counts: Counts) -> str:
@@ -79,7 +78,7 @@ def _obstacle(run: Path, name: str, licence: str, counts: Counts) -> str:
     return ""
 
 
-def _export(model: Path, folder: Path, licence: str, config: Any) -> None:
+def _export(model: Path, folder: Path, licence: str, config: EvaluateConfig) -> None:
     """Export a model in the usual forms, as far as their libraries are installed."""
     import importlib.util
 

@@ -88,6 +88,18 @@ def find_recipe(name: str) -> Path:
     raise ConfigError(f"no recipe {name}; give a file, or one of: {', '.join(bundled)}")
 
 
+def recipe_of(run: Path) -> Path:
+    """Return the path of the recipe that a run directory holds.
+
+    Raises:
+        ConfigError: the directory is no run.
+    """
+    path = run / "recipe.yaml"
+    if not path.is_file():
+        raise ConfigError(f"{run} is no run directory: it has no recipe.yaml")
+    return path
+
+
 def load_recipe(path: Path, overrides: Iterable[str] = ()) -> Recipe:
     """Read and validate a recipe.
 

@@ -101,10 +101,10 @@ def _ray(config: RunnerConfig) -> "TaskRunner[Any]":
         from prefect_ray.task_runners import RayTaskRunner
     except ImportError:
         raise _missing("ray") from None
-    quiet = {"log_to_driver": False, "logging_level": "ERROR"}
     if config.address:
         return RayTaskRunner(address=config.address)
     local = {"num_cpus": config.workers, "object_store_memory": RAY_OBJECTS, "include_dashboard": False}
+    quiet = {"log_to_driver": False, "logging_level": "ERROR"}
     return RayTaskRunner(init_kwargs=local | quiet)
 
 

@@ -1,4 +1,4 @@
-"""The lines that a run ends with: the scores of the trained model beside the untrained one and chance."""
+"""The lines that a run ends with: the scores of the trained model beside the untrained one and chance, the report."""
 
 from pathlib import Path
 from typing import Any
@@ -7,6 +7,16 @@ from pipeline import files
 from pipeline.takedown import marked_models
 
 ROWS = ("trained", "reranked", "untrained", "chance")
+
+
+def run_lines(run: Path, until: str) -> list[str]:
+    """Return what a person wants to read when a run has ended with a phase."""
+    lines = score_lines(run) if until in ("evaluate", "report") else []
+    lines += takedown_lines(run)
+    report = run / "reports" / "report.html"
+    if until == "report" and report.is_file():
+        lines.append(f"report: {report}")
+    return lines
 
 
 def score_lines(run: Path) -> list[str]:

@@ -4,9 +4,10 @@ from pathlib import Path
 
 from flows.job import ORIGIN, REPORTER, Job, do_step
 from flows.plan import preparation
+from flows.recipe import recipe_of
 from pipeline import files
 from pipeline.acquire.tombstones import add_tombstones, read_tombstones
-from pipeline.errors import ConfigError, PipelineError
+from pipeline.errors import PipelineError
 from pipeline.remnants import check_remnants
 from pipeline.takedown import Burial, Targets, bury, describe, finish, resolve
 from pipeline.workspace import Workspace, disk_faults_named
@@ -29,8 +30,7 @@ def take_down(run: Path, targets: Targets, folder: Path | None = None) -> Burial
         PipelineError: the samples are gone, but the steps could not be done again: what the recipe names is not there
             any more, or nothing is left to stage; or a file that is no part of the run still names a sample.
     """
-    if not (run / "recipe.yaml").is_file():
-        raise ConfigError(f"{run} is no run directory: it has no recipe.yaml")
+    recipe = recipe_of(run)
     with disk_faults_named(run), Workspace(run).lock():
         ledger = run.parent / "ledger"
         found = resolve(run, targets, read_tombstones(ledger))
@@ -39,7 +39,7 @@ def take_down(run: Path, targets: Targets, folder: Path | None = None) -> Burial
             return None
         REPORTER.note(describe(burial))
         try:
-            job = Job(recipe=run / "recipe.yaml", run=run, folder=folder or _origin(run))
+            job = Job(recipe=recipe, run=run, folder=folder or _origin(run))
             for other in job.ledgers():
                 add_tombstones(other, found)
             _rebuild(job, burial)

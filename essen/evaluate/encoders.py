@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from essen.computing import uses_bf16
 from essen.config import FusionConfig, JointConfig, NoFusionConfig, ScoringConfig, ShallowConfig
 from essen.errors import EssenError
 from essen.evaluate.retrieval import Ints
@@ -22,7 +23,6 @@ from essen.export import load_model
 from essen.model import Essen, ImageFeatures, TextFeatures
 from essen.tokenizer import CaptionTokenizer
 from essen.towers.transformer import masked_mean
-from essen.train import uses_bf16
 from pipeline import files
 
 OPEN_CLIP = "open_clip:"

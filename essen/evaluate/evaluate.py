@@ -23,6 +23,7 @@ from typing import Any
 
 import numpy as np
 
+from essen.computing import uses_bf16
 from essen.config import EvaluateConfig
 from essen.errors import StagesError
 from essen.evaluate.bootstrap import bootstrap_means
@@ -40,7 +41,6 @@ from essen.evaluate.retrieval import (
 )
 from essen.export import load_model
 from essen.model import build_model
-from essen.train import uses_bf16
 from pipeline import files
 from pipeline.shards.read import open_stages
 

@@ -26,6 +26,7 @@ from typing import Any
 
 import numpy as np
 
+from essen.computing import uses_bf16
 from essen.config import ScoreConfig
 from essen.errors import TrialsError
 from essen.evaluate.choice import choice_measures, choice_slots
@@ -41,7 +42,6 @@ from essen.evaluate.trials import ENTAILMENT, HeadManifest, Manifest, TruthManif
 from essen.evaluate.truth import truth_items, truth_measures, truth_slots
 from essen.evaluate.within import within_measures
 from essen.evaluate.zero_shot import class_scores, probe_measures, prompts, zero_shot_measures
-from essen.train import uses_bf16
 from pipeline import files
 
 FORMAT = "essen-scores/1"

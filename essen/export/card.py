@@ -8,6 +8,7 @@ import yaml
 
 from essen.adapt.learning import count_learning
 from essen.config import BackboneConfig, ModelConfig, PretrainedTextConfig
+from essen.evaluate.evaluate import FORMAT as EVALUATION_FORMAT
 from essen.export.onnx_files import OPSET
 from essen.model import Essen
 from pipeline import files
@@ -16,7 +17,6 @@ from pipeline.shards.read import open_stages
 
 UNKNOWN = "[More Information Needed]"
 ROWS = ("trained", "reranked", "untrained", "shuffled", "chance")
-EVALUATION_FORMAT = "essen-evaluation/1"
 
 USE = """```python
 from transformers import AutoImageProcessor, AutoModel, AutoTokenizer

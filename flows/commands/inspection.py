@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from flows.commands.options import JsonOption, RunArgument, finish, known_run
+from flows.commands.options import JsonOption, RunArgument, finish
 
 
 def verify(
@@ -78,39 +78,23 @@ def search(
     finish(as_json, {"hits": [asdict(hit) for hit in hits]})
 
 
-def export_index(
-    run_directory: RunArgument,
-    target: Annotated[Path, typer.Argument(help="folder to write: new or empty")],
-    as_json: JsonOption = False,
-) -> None:
-    """Write the index of a run in the layout that clip-retrieval opens."""
-    from flows.recipe import load_recipe
-    from pipeline.index.export import export_index as export
-
-    known_run(run_directory)
-    counts = export(load_recipe(run_directory / "recipe.yaml").index, run_directory, target)
-    print(f"{target}: {counts['samples']:,} samples")
-    finish(as_json, {"target": str(target), **counts})
-
-
 def dedup_calibrate(
     run_directory: Annotated[Path | None, typer.Argument(help="run whose kept pictures are copied")] = None,
     pictures: Annotated[Path | None, typer.Option(help="a folder of pictures or shards, in place of a run")] = None,
     truth: Annotated[Path | None, typer.Option(help="labelled pairs: a folder with pairs.csv")] = None,
     copies: Annotated[int, typer.Option(min=2, help="how many pictures are copied")] = 200,
-    to: Annotated[Path | None, typer.Option(help="folder to write [default: reports/calibration of the run]")] = None,
+    to: Annotated[Path | None, typer.Option(help="folder to write (default: reports/calibration of the run)")] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Plant known copies and say which are found, by tier and threshold; the run's next report shows the curves."""
-    from flows.recipe import load_recipe
+    from flows.recipe import load_recipe, recipe_of
     from pipeline.measure.measure import image_encoder
     from pipeline.select.calibrate import CalibrationConfig, calibrate
     from pipeline.select.judgement import summary
 
     config, encoder = CalibrationConfig(pictures=copies), None
     if run_directory is not None:
-        known_run(run_directory)
-        recipe = load_recipe(run_directory / "recipe.yaml")
+        recipe = load_recipe(recipe_of(run_directory))
         config = config.model_copy(update={"rule": recipe.select.duplicates})
         encoder = image_encoder(recipe.embed)
     target = to or (run_directory / "reports/calibration" if run_directory else Path("calibration"))

@@ -1,12 +1,11 @@
-"""Commands by which things leave the house or are set up: exports, publications, takedowns, a server, img2dataset."""
+"""Commands by which things leave the house: exports, indexes, publications; and by which samples leave it for good."""
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from flows.commands.options import JsonOption, RunArgument, finish, known_run
+from flows.commands.options import JsonOption, RunArgument, finish
 
 
 def export(
@@ -14,7 +13,7 @@ def export(
     to: Annotated[Path, typer.Option(help="folder to write: new, empty, or exported before")],
     formats: Annotated[
         list[str] | None,
-        typer.Option("--format", help="transformers, onnx or open_clip; can be repeated [default: the first two]"),
+        typer.Option("--format", help="transformers, onnx or open_clip; can be repeated (default: the first two)"),
     ] = None,
     licence: Annotated[str, typer.Option(help="of the weights, an SPDX identifier, for the card")] = "",
     table: Annotated[bool, typer.Option("--table", help="print size and latency of each form (needs onnx)")] = False,
@@ -45,6 +44,20 @@ def export(
     finish(as_json, record)
 
 
+def export_index(
+    run_directory: RunArgument,
+    target: Annotated[Path, typer.Argument(help="folder to write: new or empty")],
+    as_json: JsonOption = False,
+) -> None:
+    """Write the index of a run in the layout that clip-retrieval opens."""
+    from flows.recipe import load_recipe, recipe_of
+    from pipeline.index.export import export_index as write
+
+    counts = write(load_recipe(recipe_of(run_directory)).index, run_directory, target)
+    print(f"{target}: {counts['samples']:,} samples")
+    finish(as_json, {"target": str(target), **counts})
+
+
 def publish(
     run_directory: RunArgument,
     target: Annotated[str | None, typer.Argument(help="the same as --to")] = None,
@@ -54,21 +67,18 @@ def publish(
     ] = None,
     everything: Annotated[bool, typer.Option("--all", help="refuse (exit 6) where a sample would be left out")] = False,
     model_licence: Annotated[
-        str | None, typer.Option(help="of the weights, an SPDX identifier: the run's models go along [default: recipe]")
+        str | None, typer.Option(help="of the weights, an SPDX identifier: the run's models go along (default: recipe)")
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Copy what may be passed on of a run, in the forms that others open; says what stays out and why."""
     from flows.publish import publish_run
     from pipeline.errors import ConfigError
-    from pipeline.workspace import Workspace, disk_faults_named
 
     place = to or target
     if not place or (to and target):
         raise ConfigError("say once where to publish to: essen publish RUN --to FOLDER")
-    known_run(run_directory)
-    with disk_faults_named(Path(place)), Workspace(run_directory).lock():
-        done = publish_run(run_directory, place, everything=everything, model_licence=model_licence)
+    done = publish_run(run_directory, place, everything=everything, model_licence=model_licence)
     counts = done.counts
     print(f"{place}: {counts['kept']:,} of {counts['in']:,} samples")
     for reason, number in counts["dropped"].items():
@@ -102,20 +112,3 @@ def takedown(
     gone = burial or Burial()
     numbers = {"rows": gone.rows, "samples": len(gone.samples), "pictures": len(gone.pictures)}
     finish(as_json, {"run": str(run_directory), **numbers})
-
-
-def serve(
-    recipe: Annotated[str, typer.Argument(help="what curate and train do where nobody says otherwise")] = "",
-    cron: Annotated[str, typer.Option(help="when the recipe is run, e.g. '0 3 * * *' [default: when asked to]")] = "",
-) -> None:
-    """Offer curate, train and study on the Prefect server that PREFECT_API_URL names, until ended."""
-    from flows.deployments import serve_flows
-
-    serve_flows(recipe, cron)
-
-
-def setup() -> None:
-    """Build img2dataset's own environment; seconds when it is there already."""
-    from pipeline.acquire.img2dataset.environment import ensure_environment
-
-    print(ensure_environment(), file=sys.stderr)

@@ -14,7 +14,9 @@ from typing import Any
 
 from flows.job import INTERRUPTION, Job
 from flows.plan import training
-from flows.study.config import Curve, MeasureScore
+from flows.study.config import Curve, MeasureScore, ProbeScore
+from flows.study.probe import FILE as PROBE
+from flows.study.probe import probe_step
 from pipeline import files
 from pipeline.config import Config
 from pipeline.workspace import Counts, Step, Workspace
@@ -31,6 +33,7 @@ class Cell(Config):
         stages_of: the run whose stages are trained on.
         asked: the run whose held-out sets are scored and examined.
         measures: places to score the model on besides, with what `essen.evaluate.score` has for them.
+        probes: held-out sets whose pictures' categories a probe of the vision tower is asked for.
         declared: digest of the cell's configuration, with arms by their names.
     """
 
@@ -41,6 +44,7 @@ class Cell(Config):
     stages_of: Path
     asked: Path
     measures: tuple[Path, ...]
+    probes: tuple[str, ...]
     declared: str
 
 
@@ -59,6 +63,11 @@ def places_of(scores: dict[str, Any], folder: Path, stages: Path) -> tuple[Path,
     return tuple(dict.fromkeys(folder / on if on else stages for on in wanted))
 
 
+def sets_of(scores: dict[str, Any]) -> tuple[str, ...]:
+    """Return the sets that some scores probe the vision tower on, each once."""
+    return tuple(dict.fromkeys(score.set for score in scores.values() if isinstance(score, ProbeScore)))
+
+
 def do_cell(cell: Cell) -> dict[str, Any]:
     """Do what is missing of a cell, and return what its results say; a function of the cell alone, but for seconds."""
     from essen.threads import threads
@@ -73,15 +82,16 @@ def do_cell(cell: Cell) -> dict[str, Any]:
 
 
 def steps_of(cell: Cell) -> list[Step]:
-    """Return the steps of a cell: train, evaluate and, where other measures are asked for, score."""
+    """Return the steps of a cell: train, evaluate and, where a score asks for them, probe and score."""
     recipe = cell.job.load()
     around = replace(cell.job.surroundings(), progress=lambda *_: None)  # a line a cell is enough
     steps = training(recipe, around, stages_of=cell.stages_of, asked=cell.asked)
+    model = cell.job.run / "models" / recipe.model.name
+    if cell.probes:
+        steps.append(probe_step(recipe, model, cell.probes, cell.asked))
     if not cell.measures:
         return steps
     from flows.scoring import score_model
-
-    model = cell.job.run / "models" / recipe.model.name
 
     def score(out: Path) -> Counts:
         record = score_model(str(model), cell.measures, target=out / "reports/scores.json")
@@ -103,13 +113,14 @@ def read_cell(cell: Cell) -> dict[str, Any]:
         ``arm``, ``budget``, ``seed``, ``config`` and ``data`` (digests), ``spent`` (see `essen.budget`), ``seconds`` by
         step, ``curve`` (a list of ``step``, ``examples``, ``flops``, ``recall``), ``sets`` (recalls of ``trained`` and
         ``reranked``, and of the controls ``chance``, ``untrained``, ``shuffled``, by set, direction, row and k),
-        ``logged`` (lines of the log) and ``measures``; the last two only while a study is judged.
+        ``logged`` (lines of the log) and ``measures``; the last two only while a study is judged. Where a score asks
+        for it, ``probe`` (see `essen.evaluate.skill.tower_skill`) by set.
     """
     from essen.budget import spent_by
     from flows.plan import TRAIN
 
     run, recipe = cell.job.run, cell.job.load()
-    records = {name: Workspace(run).record(name) for name in (*TRAIN, "score")}
+    records = {name: Workspace(run).record(name) for name in (*TRAIN, "probe", "score")}
     train = records["train"]
     assert train is not None, "just done"
     model = run / "models" / recipe.model.name
@@ -132,6 +143,7 @@ def read_cell(cell: Cell) -> dict[str, Any]:
         "sets": recalls_of(evaluation),
         "logged": log,
         "measures": files.read_json(scored)["sets"] if cell.measures and scored.is_file() else [],
+        **({"probe": files.read_json(run / PROBE)} if cell.probes else {}),
     }
 
 

@@ -38,6 +38,19 @@ class MeasureScore(Config):
     scorer: str = Field(default="towers", description="towers, fusion, head or probe")
 
 
+class ProbeScore(Config):
+    """What the vision tower knows by itself: accuracy of a linear probe that tells the category of held-out pictures.
+
+    It is asked of the tower's pooled vectors, as training found them and as it left them; see `essen.evaluate.skill`.
+    """
+
+    kind: Literal["probe"]
+    set: str = Field(description="evaluation set, for example test_style")
+    of: Literal["change", "before", "after"] = Field(
+        default="change", description="the accuracy after training less that before, or one of the two"
+    )
+
+
 class LoggedScore(Config):
     """The mean of a number that training logs, after a share of the steps."""
 
@@ -64,10 +77,11 @@ class CostScore(Config):
 AnyScore = Annotated[
     Annotated[RecallScore, Tag("recall")]
     | Annotated[MeasureScore, Tag("measure")]
+    | Annotated[ProbeScore, Tag("probe")]
     | Annotated[LoggedScore, Tag("logged")]
     | Annotated[ReachedScore, Tag("reached")]
     | Annotated[CostScore, Tag("cost")],
-    by_kind("recall", "measure", "logged", "reached", "cost"),
+    by_kind("recall", "measure", "probe", "logged", "reached", "cost"),
 ]
 
 

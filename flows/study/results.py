@@ -5,6 +5,7 @@
     {"format", "study": the study file as it was read, "code": {"version", "commit": null outside a checkout},
      "cells": [{"arm", "budget", "seed", "config", "data": digests, "weights_sha256", "parameters",
        "scores": {name: {"value", "censored"}}, "controls": {"chance", "untrained", "shuffled"}, "gallery",
+       "probe": by set, see `essen.evaluate.skill` (only where a score asks for it),
        "spent": see `essen.budget`, "seconds": by step, "curve": [{"step", "examples", "flops", "recall"}]}],
      "differences": [{"arm", "against", "budget", "n", "mean", "deviation", "interval"}],
      "claims": see `essen.evaluate.claims`}
@@ -20,7 +21,16 @@ from pathlib import Path
 from typing import Any
 
 from flows.study.cells import mean_logged
-from flows.study.config import AnyScore, CostScore, LoggedScore, MeasureScore, ReachedScore, RecallScore, Study
+from flows.study.config import (
+    AnyScore,
+    CostScore,
+    LoggedScore,
+    MeasureScore,
+    ProbeScore,
+    ReachedScore,
+    RecallScore,
+    Study,
+)
 from pipeline.errors import ConfigError
 from pipeline.report.studies import FORMAT
 
@@ -95,6 +105,8 @@ def _value(name: str, score: AnyScore, cell: Mapping[str, Any], cells: Cells) ->
         value = _recall(f"{name}: ", score, cell["sets"], score.row)
     elif isinstance(score, MeasureScore):
         value = _measure(name, score, cell["measures"])
+    elif isinstance(score, ProbeScore):
+        value = _probe(score, cell["probe"][score.set])
     elif isinstance(score, LoggedScore):
         found = mean_logged(cell["logged"], score.key, score.start)
         if found is None:
@@ -128,6 +140,10 @@ def _measure(name: str, score: MeasureScore, sets: Sequence[Mapping[str, Any]]) 
     raise ConfigError(
         f"{name}: there is no {score.measure} by {score.scorer} on {score.set}, but: {there or 'nothing'}"
     )
+
+
+def _probe(score: ProbeScore, skill: Mapping[str, Any]) -> float:
+    return float(skill["after"] - skill["before"] if score.of == "change" else skill[score.of])
 
 
 def _cost(name: str, score: CostScore, cell: Mapping[str, Any]) -> float:

@@ -6,7 +6,7 @@ from typing import Any
 
 from flows.job import INTERRUPTION, REPORTER, Job
 from flows.recipe import find_recipe, load_recipe
-from flows.study.cells import Cell, curve_keys, do_cell, places_of
+from flows.study.cells import Cell, curve_keys, do_cell, places_of, sets_of
 from flows.study.config import Study, in_order, load_study
 from flows.study.data import as_overrides, check_asked, curate, curated
 from flows.study.results import check_scores, results_of
@@ -99,6 +99,7 @@ def _cell(study: Study, path: Path, folder: Path, data: Mapping[tuple[str, str],
         stages_of=curation.run,
         asked=asked,
         measures=places_of(study.all_scores, path.parent.absolute(), asked / "stages"),
+        probes=sets_of(study.all_scores),
         declared=files.digest({"recipe": recipe, "keys": own}),
     )
 

@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from flows.recipe import RECIPES
-from flows.study.config import MeasureScore, RecallScore, Study, World, load_study
+from flows.study.config import MeasureScore, ProbeScore, RecallScore, Study, World, load_study
 from flows.study.run import run_loaded
 
 STEPS, BATCH = 6, 16
@@ -57,7 +57,9 @@ def small(study: Study, path: Path, folder: Path) -> Study:
     target.write_text(yaml.safe_dump(_recipe(recipe, names, keep=bool(study.worlds))), encoding="utf-8")
     budgets = {name: {**values, **QUICK} for name, values in list(study.budgets.items())[:2]}
     pairs = max(LEAST, WORLD.pairs // len(names))
-    worlds = {name: World(pairs=pairs, seed=study.worlds.get(name, WORLD).seed) for name in names}
+    # What a probe is to tell apart must be there: pictures with one object and with two.
+    easy = 0.4 if any(isinstance(score, ProbeScore) for score in study.all_scores.values()) else 0.0
+    worlds = {name: World(pairs=pairs, seed=study.worlds.get(name, WORLD).seed, easy=easy) for name in names}
     sets = {} if study.worlds else {"set": "test_names"}
     return study.model_copy(
         update={
@@ -83,4 +85,4 @@ def _recipe(recipe: dict[str, Any], names: Sequence[str], *, keep: bool) -> dict
 
 
 def _asked(score: Any, sets: dict[str, str]) -> Any:
-    return score.model_copy(update=sets) if isinstance(score, RecallScore | MeasureScore) else score
+    return score.model_copy(update=sets) if isinstance(score, RecallScore | MeasureScore | ProbeScore) else score

@@ -1,15 +1,10 @@
 """Two processes of torchrun: the batches and losses of one, files of rank 0 alone, the same bytes after a kill."""
 
-import json
-import os
-import socket
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from trainings import SCRIPT, checkpoints, outcome
+from trainings import checkpoints, logged, outcome, start_two, train_in_two
 
 from essen.config import ModelConfig, TrainConfig
 from essen.data import rank_rows
@@ -18,26 +13,6 @@ from essen.errors import EssenError
 from essen.train import train
 
 EXACT = 1e-5
-
-
-def start(script: str, *arguments: str) -> "subprocess.Popen[str]":
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    torchrun = ["-m", "torch.distributed.run", "--nproc-per-node=2", f"--master-port={port}", "--no-python"]
-    command = [sys.executable, *torchrun, sys.executable, "-c", script, *arguments]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(command, text=True, stderr=subprocess.PIPE, env=environment, start_new_session=True)
-
-
-def train_in_two(model: ModelConfig, training: TrainConfig, stages: Path, out: Path) -> None:
-    process = start(SCRIPT, model.model_dump_json(), training.model_dump_json(), str(stages), str(out))
-    _, errors = process.communicate(timeout=120)
-    assert process.returncode == 0, errors
-
-
-def losses(out: Path) -> list[dict[str, float]]:
-    return [json.loads(line) for line in (out / "models/tiny/metrics.jsonl").read_text().splitlines()]
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +40,7 @@ def test_two_processes_train_as_one_does(
 ) -> None:
     train(tiny_model, training, small_stages, tmp_path / "one")
     train_in_two(tiny_model, training, small_stages, tmp_path / "two")
-    one, two = losses(tmp_path / "one"), losses(tmp_path / "two")
+    one, two = logged(tmp_path / "one"), logged(tmp_path / "two")
     assert [line["step"] for line in two] == list(range(1, 7))
     for ours, theirs in zip(one, two, strict=True):
         assert theirs == pytest.approx(ours, abs=EXACT)
@@ -80,7 +55,7 @@ def test_two_processes_read_kept_tokens_as_one_does(
     cached = TrainConfig.model_validate({**training.model_dump(), "augment": "none", "cache": {"towers": "both"}})
     train(model, cached, small_stages, tmp_path / "one")
     train_in_two(model, cached, small_stages, tmp_path / "two")
-    for ours, theirs in zip(losses(tmp_path / "one"), losses(tmp_path / "two"), strict=True):
+    for ours, theirs in zip(logged(tmp_path / "one"), logged(tmp_path / "two"), strict=True):
         assert theirs == pytest.approx(ours, abs=EXACT)
 
 
@@ -107,7 +82,7 @@ def test_killed_two_processes_go_on_and_end_in_the_same_bytes(
     straight, killed = tmp_path / "straight", tmp_path / "killed"
     train_in_two(tiny_model, cached, small_stages, straight)
     texts = tiny_model.model_dump_json(), cached.model_dump_json(), str(small_stages), str(killed)
-    process = start(KILLED, *texts, "5")
+    process = start_two(KILLED, *texts, "5")
     process.communicate(timeout=120)
     assert process.returncode != 0
     assert checkpoints(killed)[-1].startswith("00000004") and not (killed / "models").exists()

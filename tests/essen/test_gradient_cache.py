@@ -1,12 +1,11 @@
 """Micro-batches: the losses and gradients of the whole batch, with dropout on."""
 
 import copy
-import json
 from pathlib import Path
 
 import pytest
 import torch
-from trainings import Killed, killer, outcome
+from trainings import Killed, killer, logged, outcome
 
 from essen.config import AugmentConfig, ModelConfig, ObjectiveConfig, PatchConfig, TrainConfig
 from essen.data import Pictures, read_pairs
@@ -116,7 +115,7 @@ def test_training_in_micro_batches_is_training_at_once(
     for micro_batch in (0, 5):
         out = tmp_path / str(micro_batch)
         train(patches, short.model_copy(update={"micro_batch": micro_batch}), small_stages, out)
-        lines.append([json.loads(line) for line in (out / "models/tiny/metrics.jsonl").read_text().splitlines()])
+        lines.append(logged(out))
     assert [line["loss"] for line in lines[1]] == pytest.approx([line["loss"] for line in lines[0]], abs=1e-4)
 
 

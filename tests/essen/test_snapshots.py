@@ -30,9 +30,11 @@ def test_names_and_marks_are_those_of_babylm() -> None:
     assert [snapshot_name(words) for words in (250_000, 1_234)] == ["chck_250K", "chck_1234"]
 
 
-@pytest.mark.parametrize("marks", [[20, 10], [10, 10], [0, 10], "all"])
-def test_marks_that_do_not_rise_are_refused(marks: object) -> None:
-    with pytest.raises(ValidationError):
+@pytest.mark.parametrize(
+    ("marks", "words"), [([20, 10], "higher"), ([10, 10], "higher"), ([0, 10], "greater than 0"), ("all", "'babylm'")]
+)
+def test_marks_that_do_not_rise_are_refused(marks: object, words: str) -> None:
+    with pytest.raises(ValidationError, match=words):
         TrainConfig.model_validate({"snapshots_at_words": marks})
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from trainings import Killed, checkpoints, killer, outcome, poison
+from trainings import Killed, checkpoints, killer, logged, outcome, poison
 
 from essen.config import ModelConfig, StoppingConfig, TrainConfig
 from essen.errors import DivergedError, StagesError
@@ -35,8 +35,7 @@ def stopped(
 
 
 def examined(out: Path) -> dict[int, float]:
-    lines = [json.loads(line) for line in (out / "models/tiny/metrics.jsonl").read_text().splitlines()]
-    return {line["step"]: line["held_out_recall"] for line in lines if "held_out_recall" in line}
+    return {line["step"]: line["held_out_recall"] for line in logged(out) if "held_out_recall" in line}
 
 
 def test_the_best_averaged_weights_are_kept_and_score_what_the_log_says(
@@ -75,8 +74,7 @@ def test_an_examination_changes_nothing_but_the_log(
     for patience in (0, 99):
         change = {"steps": 6, "stopping": StoppingConfig(patience=patience, every=2, split="test")}
         train(tiny_model, tiny_training.model_copy(update=change), small_stages, tmp_path / str(patience))
-        lines = (tmp_path / str(patience) / "models/tiny/metrics.jsonl").read_text().splitlines()
-        last[patience] = [json.loads(line) for line in lines if "held_out" not in line]
+        last[patience] = [line for line in logged(tmp_path / str(patience)) if "held_out_recall" not in line]
     assert last[0] == last[99]
 
 
@@ -172,8 +170,7 @@ def test_tensorboard_s_events_are_written_beside_the_result(
     events = accumulator.EventAccumulator(str(tmp_path / "with/training/tensorboard")).Reload()
     assert {"loss", "contrastive", "matching", "samples_per_second"} <= set(events.Tags()["scalars"])
     shown = [event.value for event in events.Scalars("loss")]
-    lines = (tmp_path / "with/models/tiny/metrics.jsonl").read_text().splitlines()
-    np.testing.assert_allclose(shown, [json.loads(line)["loss"] for line in lines], rtol=1e-6)
+    np.testing.assert_allclose(shown, [line["loss"] for line in logged(tmp_path / "with")], rtol=1e-6)
 
 
 def test_deterministic_mode_gives_the_same_bytes_and_is_left_again(

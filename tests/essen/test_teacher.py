@@ -1,14 +1,12 @@
 """Training with a teacher: what it lowers, what it writes, that it goes on where it was, and who is no fit teacher."""
 
-import json
 import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 import safetensors.torch
-from test_distributed import train_in_two
-from trainings import Killed, checkpoints, killer, outcome
+from trainings import Killed, checkpoints, killer, logged, outcome, train_in_two
 
 from essen.budget import spent
 from essen.config import (
@@ -97,10 +95,6 @@ def changed(training: TrainConfig, **update: Any) -> TrainConfig:
     return training.model_copy(update={"distillation": training.distillation.model_copy(update=update)})
 
 
-def lines(out: Path) -> list[dict[str, float]]:
-    return [json.loads(line) for line in (out / "models/tiny/metrics.jsonl").read_text().splitlines()]
-
-
 @pytest.fixture(scope="module", params=["patches", "convolutional"])
 def straight(
     request: pytest.FixtureRequest,
@@ -118,7 +112,7 @@ def straight(
 
 
 def test_both_terms_are_logged_at_the_steps_of_the_fusion(straight: tuple[ModelConfig, Path]) -> None:
-    found = lines(straight[1])
+    found = logged(straight[1])
     assert all("attention" not in line and "soft_labels" not in line for line in found[::2])
     assert all(line["attention"] > 0 and line["soft_labels"] > 0 for line in found[1::2])
 
@@ -176,7 +170,7 @@ def test_the_attention_comes_nearer_to_the_teachers(
         update={"steps": 80, "objectives": only, "checkpoint_every": 80}
     )
     train(student, longer, small_stages, tmp_path)
-    found = [line["attention"] for line in lines(tmp_path)]
+    found = [line["attention"] for line in logged(tmp_path)]
     assert sum(found[-5:]) < 0.7 * sum(found[:5])
     assert files.sha256_file(teacher / "model.safetensors") == before
 
@@ -196,7 +190,7 @@ def test_soft_labels_alone_need_neither_heads_nor_word_pieces_nor_cells_alike(
     config = changed(training, attention=0, labels=labels).model_copy(update={"steps": 2})
     objectives = ObjectiveConfig(masked=0, matching=0)
     train(other, config.model_copy(update={"objectives": objectives, "precision": "bf16"}), small_stages, tmp_path)
-    assert lines(tmp_path)[-1]["soft_labels"] > 0
+    assert logged(tmp_path)[-1]["soft_labels"] > 0
 
 
 def test_a_model_may_learn_from_its_own_fusion(
@@ -208,7 +202,7 @@ def test_a_model_may_learn_from_its_own_fusion(
     for out in ("a", "b"):
         train(tiny_model, mutual, small_stages, tmp_path / out)
     assert outcome(tmp_path / "a") == outcome(tmp_path / "b")
-    assert "attention" not in lines(tmp_path / "a")[-1] and lines(tmp_path / "a")[-1]["soft_labels"] > 0
+    assert "attention" not in logged(tmp_path / "a")[-1] and logged(tmp_path / "a")[-1]["soft_labels"] > 0
 
 
 def test_what_a_teacher_computes_is_part_of_the_budget(
@@ -235,7 +229,7 @@ def test_it_begins_where_it_is_said_to(
     student: ModelConfig, training: TrainConfig, small_stages: Path, tmp_path: Path
 ) -> None:
     train(student, changed(training, start=0.5), small_stages, tmp_path)
-    assert [line["step"] for line in lines(tmp_path) if "attention" in line] == [8, 10, 12]
+    assert [line["step"] for line in logged(tmp_path) if "attention" in line] == [8, 10, 12]
 
 
 @pytest.mark.slow
@@ -245,7 +239,7 @@ def test_two_processes_learn_what_one_does(
     exact = training.model_copy(update={"precision": "fp32", "steps": 4})
     train(student, exact, small_stages, tmp_path / "one")
     train_in_two(student, exact, small_stages, tmp_path / "two")
-    for one, two in zip(lines(tmp_path / "one"), lines(tmp_path / "two"), strict=True):
+    for one, two in zip(logged(tmp_path / "one"), logged(tmp_path / "two"), strict=True):
         assert two == pytest.approx(one, rel=1e-4, abs=1e-4)
 
 

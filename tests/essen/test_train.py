@@ -2,18 +2,13 @@
 
 import itertools
 import json
-import random
 import shutil
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
-from trainings import SCRIPT, Killed, checkpoints, killer, outcome, poison
+from trainings import Killed, checkpoints, killer, logged, outcome, poison, train_with_sigkills
 
 from essen.config import (
     AugmentConfig,
@@ -47,7 +42,7 @@ def straight(
 
 
 def test_metrics_log_every_objective_by_itself_and_no_clock(straight: Path) -> None:
-    lines = [json.loads(line) for line in (straight / "models/tiny/metrics.jsonl").read_text().splitlines()]
+    lines = logged(straight)
     assert [line["step"] for line in lines] == list(range(2, 25, 2))
     assert [line["stage"] for line in lines] == [1, 1, 2, 2, 3, 3] + [0] * 6
     assert {"loss", "contrastive", "image_contrast", "learning_rate", "temperature"} <= lines[0].keys()
@@ -110,19 +105,7 @@ def test_a_model_that_was_published_before_the_kill_is_written_again(
 def test_sigkill_at_any_moment_twice_in_a_row(
     straight: Path, small_stages: Path, tiny_model: ModelConfig, tiny_training: TrainConfig, tmp_path: Path
 ) -> None:
-    models = tiny_model.model_dump_json(), tiny_training.model_dump_json()
-    command = [sys.executable, "-c", SCRIPT, *models, str(small_stages), str(tmp_path)]
-    moments = random.Random(7)  # noqa: S311
-    newest = ""
-    for _ in range(2):
-        process = subprocess.Popen(command)
-        while process.poll() is None and max(checkpoints(tmp_path), default="") <= newest:
-            time.sleep(0.005)
-        time.sleep(moments.uniform(0, 0.2))
-        process.send_signal(signal.SIGKILL)
-        assert process.wait() in (-signal.SIGKILL, 0)
-        newest = max(checkpoints(tmp_path), default="")
-    subprocess.run(command, check=True)
+    train_with_sigkills(tiny_model, tiny_training, small_stages, tmp_path, seed=7)
     assert outcome(tmp_path) == outcome(straight)
 
 
@@ -251,7 +234,7 @@ def test_a_batch_of_one_and_a_corpus_smaller_than_the_batch(
 ) -> None:
     change = {"batch_size": batch_size, "steps": 4, "log_every": 1}
     train(tiny_model, tiny_training.model_copy(update=change), small_stages, tmp_path)
-    lines = [json.loads(line) for line in (tmp_path / "models/tiny/metrics.jsonl").read_text().splitlines()]
+    lines = logged(tmp_path)
     assert len(lines) == 4 and all(line["skipped"] == 0 for line in lines)
 
 
@@ -273,7 +256,7 @@ def test_the_sigmoid_contrast_trains_its_bias_and_logs_it(
 ) -> None:
     change = {"objectives": ObjectiveConfig(contrast="sigmoid"), "steps": 12}
     train(tiny_model, tiny_training.model_copy(update=change), small_stages, tmp_path)
-    lines = [json.loads(line) for line in (tmp_path / "models/tiny/metrics.jsonl").read_text().splitlines()]
+    lines = logged(tmp_path)
     assert lines[0]["bias"] != lines[-1]["bias"] and lines[-1]["contrastive"] < lines[0]["contrastive"]
     assert "bias" not in "".join(load_model(tmp_path / "models/tiny")[0].state_dict()).replace(".bias", "")
 
@@ -298,8 +281,7 @@ def test_a_compiled_model_trains_as_the_plain_one(
     for compiled in (False, True):
         out = tmp_path / str(compiled)
         train(smallest, tiny_training.model_copy(update={**change, "compile": compiled}), small_stages, out)
-        lines = (out / "models/tiny/metrics.jsonl").read_text().splitlines()
-        losses.append([json.loads(line)["loss"] for line in lines])
+        losses.append([line["loss"] for line in logged(out)])
     assert losses[1] == pytest.approx(losses[0], abs=1e-4)
 
 
@@ -362,6 +344,6 @@ def test_on_100_real_pictures_the_loss_falls_below_chance(book_stages: Path, tmp
         augment=AugmentConfig(scale=0.1, rotate=5, translate=0.05, shear=0, grey=0),
     )
     train(model, training, book_stages, tmp_path)
-    lines = [json.loads(line) for line in (tmp_path / "models/small/metrics.jsonl").read_text().splitlines()]
+    lines = logged(tmp_path, "small")
     # A model that knows nothing gives each of 32 captions the same share: ln 32.
     assert lines[-1]["contrastive"] < 0.6 * torch.tensor(32.0).log().item()

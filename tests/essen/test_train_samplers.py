@@ -1,19 +1,13 @@
 """Samplers in the training loop: killed anywhere, a sampler that learns goes on as if nothing had been."""
 
 import itertools
-import json
-import random
 import shutil
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 from toy_learner import add_control, add_tree
-from trainings import SCRIPT, Killed, checkpoints, killer, outcome
+from trainings import Killed, killer, logged, outcome, train_with_sigkills
 
 from essen.batches import open_training_data
 from essen.config import ModelConfig, SamplingConfig, TrainConfig
@@ -64,10 +58,6 @@ def training(
     return {kind: short.model_copy(update={"sampling": sampling}) for kind, sampling in samplings.items()}
 
 
-def lines_of(out: Path) -> list[dict[str, object]]:
-    return [json.loads(line) for line in (out / "models/tiny/metrics.jsonl").read_text().splitlines()]
-
-
 @pytest.fixture(scope="module")
 def straight(
     stages: Path, tiny_model: ModelConfig, training: dict[str, TrainConfig], tmp_path_factory: pytest.TempPathFactory
@@ -104,24 +94,13 @@ def test_sigkill_at_any_moment_twice_in_a_row(
     config = training["tonics"].model_copy(update={"steps": 30, "checkpoint_every": 3})
     train(tiny_model, config, stages, tmp_path / "straight")
     out = tmp_path / "killed"
-    texts = tiny_model.model_dump_json(), config.model_dump_json()
-    command = [sys.executable, "-c", SCRIPT, *texts, str(stages), str(out)]
-    moments, newest = random.Random(5), ""  # noqa: S311
-    for _ in range(2):
-        process = subprocess.Popen(command)
-        while process.poll() is None and max(checkpoints(out), default="") <= newest:
-            time.sleep(0.005)
-        time.sleep(moments.uniform(0, 0.2))
-        process.send_signal(signal.SIGKILL)
-        assert process.wait() in (-signal.SIGKILL, 0)
-        newest = max(checkpoints(out), default="")
-    subprocess.run(command, check=True)
+    train_with_sigkills(tiny_model, config, stages, out, seed=5)
     assert outcome(out) == outcome(tmp_path / "straight")
-    assert lines_of(out)[-1]["opened"]
+    assert logged(out)[-1]["opened"]
 
 
 def test_what_samplers_ask_is_counted_and_what_they_learn_is_logged(straight: Path) -> None:
-    lines = {kind: lines_of(straight / kind) for kind in KINDS}
+    lines = {kind: logged(straight / kind) for kind in KINDS}
     counts = {kind: files.read_json(straight / kind / "counts.json") for kind in KINDS}
     assert [counts[kind]["samples"] for kind in KINDS] == [54, 54, 72, 72]
     for kind in ("tonics", "adaptive", "learnability"):
@@ -145,7 +124,7 @@ def test_a_control_takes_the_place_of_the_order_by_one_key(
         sampling = tiny_training.sampling.model_copy(update={"order": order})
         training = tiny_training.model_copy(update={"sampling": sampling, "steps": 6, "log_every": 1})
         counts = train(tiny_model, training, stages, tmp_path / order)
-        assert counts["samples"] == 72 and [line["stage"] for line in lines_of(tmp_path / order)] == [1, 2, 3, 0, 0, 0]
+        assert counts["samples"] == 72 and [line["stage"] for line in logged(tmp_path / order)] == [1, 2, 3, 0, 0, 0]
         outcomes[order] = outcome(tmp_path / order)["model.safetensors"]
     assert all(one != other for one, other in itertools.combinations(outcomes.values(), 2))
     sampling = tiny_training.sampling.model_copy(update={"order": "frequency"})

@@ -31,6 +31,16 @@ select:
   split: {validation: 0.1, test: 0.1}
 stage: {image_size: 32}
 """
+# A model and a training that take seconds; behind RECIPE.
+TRAINING = """model:
+  image_size: 32
+  vision: {widths: [16, 32, 32], blocks: [1, 1, 1]}
+  text: {width: 32, layers: 1}
+  fusion: {width: 32}
+  embedding_size: 32
+train: {steps: 4, batch_size: 8, warmup_steps: 1}
+evaluate: {resamples: 100}
+"""
 
 
 def essen(*arguments: str | Path) -> int:

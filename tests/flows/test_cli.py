@@ -8,7 +8,9 @@ import time
 from pathlib import Path
 
 import pytest
+import typer
 
+from flows.cli import app
 from pipeline.acquire.card import CARDS
 
 ESSEN = Path(sys.executable).with_name("essen")
@@ -37,6 +39,12 @@ def test_help_and_imports_stay_light(tmp_path: Path) -> None:
     )
     loaded = subprocess.run([sys.executable, "-c", heavy], capture_output=True, text=True, check=True, cwd=tmp_path)
     assert loaded.stdout.strip() == "[]"
+
+
+def test_no_help_loses_words_that_are_taken_for_markup() -> None:
+    commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    helps = [str(parameter.help) for command in commands.values() for parameter in command.params]
+    assert len(helps) > 50 and not [text for text in helps if "[" in text]
 
 
 @pytest.mark.parametrize(

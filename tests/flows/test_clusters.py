@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from own_folder import RECIPE, write_own_folder
+from own_folder import RECIPE, essen, write_own_folder
 
 from flows.recipe import load_recipe, recipe_text
 from flows.runner import RunnerConfig, task_runner
@@ -87,6 +87,11 @@ def test_the_runner_is_no_part_of_what_a_run_is_known_by(own: Path) -> None:
     assert placed.runner.elsewhere
     assert placed.model_dump() == plain.model_dump()
     assert recipe_text(placed) == recipe_text(plain)
+
+
+def test_an_engine_that_does_not_use_the_runner_says_so(own: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert essen("acquire", own / "mine.yaml", "--run", own / "here", "--set", "runner.engine=dask") == 0
+    assert "the recipe's runner (dask) is not used" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -4,12 +4,12 @@ import json
 from pathlib import Path
 
 import pytest
+from own_folder import essen
 
 from essen.config import ModelConfig, NoFusionConfig, PatchConfig, TextConfig
 from essen.export import load_model, save_model
 from essen.model import build_model
 from essen.tokenizer import train_tokenizer
-from flows.cli import main
 
 
 @pytest.fixture
@@ -26,17 +26,11 @@ def model(tmp_path: Path) -> Path:
     return tmp_path / "model"
 
 
-def run(*arguments: object) -> int | str | None:
-    with pytest.raises(SystemExit) as stop:
-        main([str(argument) for argument in arguments])
-    return stop.value.code
-
-
 def test_a_model_becomes_a_folder_that_is_a_model_again(
     model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     target = tmp_path / "out"
-    assert run("export", model, "--to", target, "--format", "transformers", "--licence", "MIT", "--json") == 0
+    assert essen("export", model, "--to", target, "--format", "transformers", "--licence", "MIT", "--json") == 0
     *lines, last = capsys.readouterr().out.splitlines()
     record = json.loads(last)
     assert lines[0] == f"{target}: 8 files" and "transformers: at most" in lines[1]
@@ -45,7 +39,7 @@ def test_a_model_becomes_a_folder_that_is_a_model_again(
 
 @pytest.mark.slow
 def test_the_table_compares_four_forms(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run("export", model, "--to", tmp_path / "out", "--table") == 0
+    assert essen("export", model, "--to", tmp_path / "out", "--table") == 0
     out = capsys.readouterr().out
     assert all(form in out for form in ("| PyTorch float32 |", "| PyTorch bf16 |", "| ONNX float32 |", "| ONNX int8 |"))
     assert "onnx: at most" in out and "int8: 0.0" in out  # MB of a very small model
@@ -61,8 +55,8 @@ def test_what_cannot_be_done_is_one_line_with_code_2(
         (("--format", "transformers", "--table"), "--table compares with ONNX: add --format onnx"),
         (("--format", "gguf"), "there is no format gguf"),
     ):
-        assert run("export", model, "--to", tmp_path / "out", *options) == 2
+        assert essen("export", model, "--to", tmp_path / "out", *options) == 2
         error = capsys.readouterr().err
         assert error.count("\n") == 1 and reason in error
-    assert run("export", tmp_path / "none", "--to", tmp_path / "out") == 2
+    assert essen("export", tmp_path / "none", "--to", tmp_path / "out") == 2
     assert "config.json is missing; name the folder of a trained model" in capsys.readouterr().err

@@ -3,25 +3,18 @@
 from pathlib import Path
 
 import pytest
-from own_folder import RECIPE, essen, write_own_folder
+from own_folder import RECIPE, TRAINING, essen, write_own_folder
 
 from pipeline.files import files_below, read_json
 from pipeline.tables import read_columns
 
-TRAINING = """model:
-  image_size: 32
-  vision: {widths: [16, 32, 32], blocks: [1, 1, 1]}
-  text: {width: 32, layers: 1}
-  fusion: {kind: none}
-  embedding_size: 32
-train: {steps: 4, batch_size: 8, warmup_steps: 1, snapshots_at_words: [40], objectives: {masked: 0}}
-evaluate: {resamples: 100}
-"""
-
 
 @pytest.mark.slow
-def test_models_go_where_their_licence_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    own, run, target = write_own_folder(tmp_path, RECIPE + TRAINING, colours=3), tmp_path / "run", tmp_path / "out"
+def test_models_go_where_their_licence_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = RECIPE + TRAINING.replace("warmup_steps: 1", "warmup_steps: 1, snapshots_at_words: [40]")
+    own, run, target = write_own_folder(tmp_path, recipe, colours=3), tmp_path / "run", tmp_path / "out"
     assert essen("run", own / "mine.yaml", "--run", run, "--engine", "local", "--until", "evaluate") == 0
     capsys.readouterr()
     assert essen("publish", run) == 2 and "--to FOLDER" in capsys.readouterr().err
@@ -33,6 +26,10 @@ def test_models_go_where_their_licence_is_named(tmp_path: Path, capsys: pytest.C
     shown = capsys.readouterr().err.strip().splitlines()
     assert len(shown) == 1 and "'mine alone' is no SPDX identifier" in shown[0]
     assert not (tmp_path / "bad").exists()
+    with monkeypatch.context() as patch:
+        patch.setattr("flows.publish._export", lambda *_: pytest.fail("a model is exported to nowhere"))
+        assert essen("publish", run, "--to", own / "mine.yaml", "--model-licence", "CC-BY-4.0") == 2
+    assert "mine.yaml is a file; name a folder" in capsys.readouterr().err
     assert essen("publish", run, "--to", target, "--model-licence", "CC-BY-4.0") == 0
     model = target / "models" / name
     assert read_json(model / "export.json")["checkpoints"] == ["chck_40"]

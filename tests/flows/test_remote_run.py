@@ -4,20 +4,10 @@ import json
 from pathlib import Path
 
 import pytest
-from own_folder import RECIPE, essen, write_own_folder
+from own_folder import RECIPE, TRAINING, essen, write_own_folder
 
 from pipeline.files import files_below, read_json
 from pipeline.remote import Store
-
-TRAINING = """model:
-  image_size: 32
-  vision: {widths: [16, 32, 32], blocks: [1, 1, 1]}
-  text: {width: 32, layers: 1}
-  fusion: {width: 32}
-  embedding_size: 32
-train: {steps: 4, batch_size: 8, warmup_steps: 1}
-evaluate: {resamples: 100}
-"""
 
 
 @pytest.mark.slow

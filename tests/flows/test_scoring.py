@@ -4,13 +4,13 @@ import json
 from pathlib import Path
 
 import pytest
+from own_folder import essen
 from PIL import Image
 
 from essen.config import ModelConfig, TextConfig
 from essen.export import save_model
 from essen.model import build_model
 from essen.tokenizer import train_tokenizer
-from flows.cli import main
 
 
 @pytest.fixture
@@ -33,17 +33,11 @@ def trials(tmp_path: Path) -> Path:
     return tmp_path / "trials.json"
 
 
-def run(*arguments: object) -> int | str | None:
-    with pytest.raises(SystemExit) as stop:
-        main([str(argument) for argument in arguments])
-    return stop.value.code
-
-
 def test_a_model_is_scored_and_the_record_written(
     model: Path, trials: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     target = tmp_path / "scores.json"
-    assert run("evaluate", model, "--on", trials, "--to", target, "--set", "resamples=100", "--json") == 0
+    assert essen("evaluate", model, "--on", trials, "--to", target, "--set", "resamples=100", "--json") == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("small: ") and any("choose_image" in line for line in lines)
     record = json.loads(lines[-1])
@@ -57,9 +51,10 @@ def test_misuse_is_one_line(model: Path, trials: Path, capsys: pytest.CaptureFix
         (["open_clip:ViT-B-32"], 2, "say what to score it on with --on"),
         ([model, "--on", trials, "--set", "seeds=1"], 2, "unknown key seeds"),
         ([model, "--on", trials, "--run", "runs/x"], 2, "belong to a recipe"),
+        ([model, "--on", trials, "--engine", "local"], 2, "belong to a recipe"),
         ([model, "--on", trials.parent / "none.json"], 3, "does not exist"),
         (["first-words", "--to", "x.json"], 2, "--to belongs to --on"),
     ):
-        assert run("evaluate", *arguments) == code
+        assert essen("evaluate", *arguments) == code
         err = capsys.readouterr().err
         assert said in err and err.startswith("essen: ") and err.count("\n") == 1

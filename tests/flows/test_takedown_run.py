@@ -11,22 +11,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from own_folder import COLOURS, RECIPE, SHAPES, essen, write_own_folder
+from own_folder import COLOURS, RECIPE, SHAPES, TRAINING, essen, write_own_folder
 
 from pipeline.files import files_below, read_json, sha256_file
 from pipeline.shards.picture import staged_jpeg
 from pipeline.tables import read_columns
 
 ESSEN = Path(sys.executable).with_name("essen")
-TRAINING = """model:
-  image_size: 32
-  vision: {widths: [16, 32, 32], blocks: [1, 1, 1]}
-  text: {width: 32, layers: 1}
-  fusion: {width: 32}
-  embedding_size: 32
-train: {steps: 4, batch_size: 8, warmup_steps: 1}
-evaluate: {resamples: 100}
-"""
 
 
 @pytest.fixture

@@ -1,13 +1,12 @@
 """Trainings of adapted models: what moves, what a checkpoint holds, the same bytes after a kill, export."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 import safetensors.torch
 import torch
-from trainings import Killed, checkpoints, killer, outcome
+from trainings import Killed, checkpoints, killer, logged, outcome
 
 from essen.adapt.learning import changing, still
 from essen.config import ModelConfig, TrainConfig
@@ -71,7 +70,7 @@ def test_a_checkpoint_holds_what_learns_and_no_more(gated: Path) -> None:
 
 
 def test_the_gate_is_logged_and_opens(gated: Path) -> None:
-    lines = [json.loads(line) for line in (gated / "models/tiny/metrics.jsonl").read_text().splitlines()]
+    lines = logged(gated)
     gates = [line["gate"] for line in lines]
     assert gates[0] == pytest.approx(0.018, abs=2e-3) and gates[-1] != gates[0]
 

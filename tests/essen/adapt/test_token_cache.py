@@ -1,6 +1,5 @@
 """Kept tokens: what a tower would say again, said from memory."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from trainings import Killed, killer, outcome
+from trainings import Killed, killer, logged, outcome
 
 from essen.adapt.cache import KeptTokens
 from essen.config import ModelConfig, TrainConfig
@@ -69,7 +68,7 @@ def trained(
         {**model.model_dump(), "adapt": {"kind": adapt, "heads": 2} if adapt == "deep" else {"kind": adapt}}
     )
     train(config, TrainConfig.model_validate({**training, "cache": cache}), stages, out)
-    return [json.loads(line)["loss"] for line in (out / "training/metrics.jsonl").read_text().splitlines()]
+    return [line["loss"] for line in logged(out)]
 
 
 @pytest.mark.parametrize(

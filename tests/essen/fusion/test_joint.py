@@ -1,6 +1,5 @@
 """Joint adaptive fusion: its equations, its gates, its cost, and words that read it."""
 
-import json
 from pathlib import Path
 from typing import Any, cast
 
@@ -11,6 +10,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
+from trainings import logged
 
 from essen import counts
 from essen.config import FusionConfig, JointConfig, ModelConfig, TrainConfig
@@ -185,7 +185,7 @@ def test_a_model_trains_with_all_objectives(
     fusion = joint(width=16, latents=4, heads=2, reducer=reducer)
     config = tiny_model.model_copy(update={"fusion": fusion})
     train(config, tiny_training, small_stages, tmp_path)
-    lines = [json.loads(line) for line in (tmp_path / "models/tiny/metrics.jsonl").read_text().splitlines()]
+    lines = logged(tmp_path)
     assert lines[-1]["loss"] < lines[0]["loss"] and lines[-1]["masked"] < lines[0]["masked"]
 
 

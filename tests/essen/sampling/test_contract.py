@@ -5,12 +5,14 @@ import json
 import random
 from collections import Counter
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from toy_learner import drive, make_columns, make_sampler
 
 from essen.config import SamplingConfig
+from essen.data import rank_rows
 from essen.sampling.sampler import Sampler
 
 TONICS = {"every": 3, "pairs": 2, "threshold": 0.7, "patience": 20}
@@ -129,3 +131,14 @@ def test_batches_resumed_at_twenty_places_are_the_same(kind: str) -> None:
         sampler = revived(sampler, config, 0)
         for step in range(start, until):
             assert drive(sampler, range(step, step + 1)) == drive(straight, range(step, step + 1)), step
+
+
+@every_kind
+@pytest.mark.parametrize("world", [1, 2, 4])
+def test_the_ranks_batches_are_the_global_batch(kind: str, world: int) -> None:
+    columns, config = make_columns(seed=3), config_of(kind)
+    alone = drive(make_sampler(config, columns, seed=3)[0], range(20))
+    each = [drive(make_sampler(config, columns, seed=3)[0], range(20)) for _ in range(world)]
+    for step, batch in enumerate(alone):
+        parts = [rank_rows(np.array(batches[step]), rank, world) for rank, batches in enumerate(each)]
+        assert np.concatenate(parts).tolist() == batch and {len(part) for part in parts} == {8 // world}
