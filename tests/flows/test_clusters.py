@@ -42,11 +42,14 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def measured(own: Path, name: str, *options: str, **environment: str) -> tuple[dict[str, str], str]:
-    """Measure in a run of its own; return the hash of every file of raw and signals, and what was said."""
+PARTS = ("raw", "signals", "embeddings", "selection", "curriculum", "stages", "recipe.yaml")
+
+
+def staged(own: Path, name: str, *options: str, **environment: str) -> tuple[dict[str, str], str]:
+    """Stage in a run of its own; return the hash of every file from raw shards to staged ones, and what was said."""
     run = own / name
     done = subprocess.run(
-        [Path(sys.executable).with_name("essen"), "measure", own / "mine.yaml", "--run", run, *options],
+        [Path(sys.executable).with_name("essen"), "stage", own / "mine.yaml", "--run", run, *options],
         capture_output=True,
         text=True,
         timeout=900,
@@ -54,13 +57,13 @@ def measured(own: Path, name: str, *options: str, **environment: str) -> tuple[d
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    kept = [file for part in ("raw", "signals", "recipe.yaml") for file in files_below(run / part)]
+    kept = [file for part in PARTS for file in files_below(run / part)]
     return {str(file.relative_to(run)): sha256_file(file) for file in kept}, done.stderr
 
 
 @pytest.fixture(scope="module")
 def alone(own: Path) -> dict[str, str]:
-    return measured(own, "alone", "--engine", "local")[0]
+    return staged(own, "alone", "--engine", "local")[0]
 
 
 @pytest.mark.slow
@@ -73,12 +76,27 @@ def test_a_killed_workers_part_is_done_again_and_the_bytes_are_those_of_one_mach
     runner = json.dumps({"engine": engine, "workers": 2})
     marker = own / f"killed-{engine}"
     options = ("--engine", "prefect", "--set", f"runner={runner}")
-    found, shown = measured(own, engine, *options, KILLS_ONCE=str(marker))
+    found, shown = staged(own, engine, *options, KILLS_ONCE=str(marker))
     assert marker.is_file()
     assert found == alone
     assert "done here" not in shown
     assert "Traceback" not in shown
     assert not list((own / engine / ".part").glob("*/parts/*/*"))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_a_cluster_that_is_there_is_used(own: Path, alone: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("prefect_dask", reason="pip install 'essen[dask]'")
+    from distributed import LocalCluster
+
+    monkeypatch.syspath_prepend(str(own))  # handed on to processes that are spawned
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
+        runner = json.dumps({"engine": "dask", "address": cluster.scheduler_address})
+        found, shown = staged(own, "there", "--engine", "prefect", "--set", f"runner={runner}")
+    assert found == alone
+    assert "done here" not in shown
 
 
 def test_the_runner_is_no_part_of_what_a_run_is_known_by(own: Path) -> None:
