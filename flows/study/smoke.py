@@ -1,7 +1,7 @@
 """Every arm of a study for a few steps on a small made-up corpus: whether all fits together, not what it is worth.
 
-Arms keep their keys of data and of model. Replaced are the corpora, the seeds (one), the steps, the batch, and the sets
-of the scores.
+Arms keep their keys of data and of model. Replaced are the corpora, the seeds (one), the budgets (those that a claim is
+about), the steps, the batch, and the sets of the scores.
 """
 
 import tempfile
@@ -55,7 +55,9 @@ def small(study: Study, path: Path, folder: Path) -> Study:
     names = list(study.worlds) or ["clean"]
     target = folder / (Path(study.recipe).name if study.worlds else "smoke.yaml")
     target.write_text(yaml.safe_dump(_recipe(recipe, names, keep=bool(study.worlds))), encoding="utf-8")
-    budgets = {name: {**values, **QUICK} for name, values in list(study.budgets.items())[:2]}
+    first = next(iter(study.budgets))
+    claimed = {claim.budget or first for claim in study.claims} or {first}
+    budgets = {name: {**values, **QUICK} for name, values in study.budgets.items() if name in claimed}
     pairs = max(LEAST, WORLD.pairs // len(names))
     # What a probe is to tell apart must be there: pictures with one object and with two.
     easy = 0.4 if any(isinstance(score, ProbeScore) for score in study.all_scores.values()) else 0.0
