@@ -15,7 +15,7 @@ from flows.recipe import RECIPES
 from flows.study.config import MeasureScore, ProbeScore, RecallScore, Study, World, load_study
 from flows.study.run import run_loaded
 
-STEPS, BATCH = 6, 16
+STEPS, BATCH = 4, 16
 QUICK: dict[str, Any] = {
     "train.steps": STEPS,
     "train.batch_size": BATCH,
