@@ -18,10 +18,10 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
+from essen.computing import threads
 from essen.config import ModelConfig
 from essen.evaluate.encoders import EssenEncoder, similarities
 from essen.model import ImageFeatures, TextFeatures, build_model
-from essen.threads import threads
 from essen.tokenizer import train_tokenizer
 
 WORDS = ("red", "green", "blue", "dog", "cat", "house", "tree", "small", "big", "old")

@@ -15,10 +15,10 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from essen.computing import threads
 from essen.config import FusionConfig, JointConfig
 from essen.fusion.joint import JointFusion
 from essen.fusion.merged import MergedFusion
-from essen.threads import threads
 
 TOKENS = (4, 8, 16, 32, 64)
 

@@ -1,4 +1,4 @@
-"""How torch computes: in which precision, with fixed results or not, compiled or not."""
+"""How torch computes: with how many threads, in which precision, with fixed results or not, compiled or not."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -6,6 +6,21 @@ from collections.abc import Callable, Iterator
 import torch
 
 from essen.model import Essen
+
+
+@contextlib.contextmanager
+def threads(number: int) -> Iterator[None]:
+    """Let torch use so many threads, or as many as it did where the number is 0.
+
+    One is right for small fits: products of a few hundred rows gain nothing from a second thread, lose much where other
+    programs want it too, and their results depend on how many there are.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(number or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def uses_bf16(precision: str) -> bool:

@@ -83,8 +83,8 @@ def measure_latency(config: ModelConfig, rounds: int) -> Latency:
     """Return the median latency of a model with random weights, one picture and one caption, on one thread of torch."""
     import torch
 
+    from essen.computing import threads
     from essen.model import build_model
-    from essen.threads import threads
 
     vocab_size = _vocab_size(config)
     model = build_model(config, vocab_size, seed=0, pretrained=False).to(memory_format=torch.channels_last).eval()

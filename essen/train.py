@@ -11,7 +11,7 @@ from torch import Tensor
 
 from essen.adapt.learning import copy_model, count_learning, still
 from essen.batches import TrainingData, keep, open_training_data
-from essen.computing import compile_model, determinism, uses_bf16
+from essen.computing import compile_model, determinism, threads, uses_bf16
 from essen.config import ModelConfig, TrainConfig
 from essen.distributed import Ranks, joined
 from essen.errors import EssenError, StopRequested
@@ -24,7 +24,6 @@ from essen.state import TrainState, load_checkpoint, save_checkpoint
 from essen.step import Report, Training, advance, build_optimiser, examine
 from essen.stopping import Examination, is_due
 from essen.teacher import Teacher, build_distiller, build_query_keys, read_teacher
-from essen.threads import threads
 from pipeline import files
 
 Counts = dict[str, Any]

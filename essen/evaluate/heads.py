@@ -19,6 +19,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from essen.computing import threads
 from essen.config import HeadConfig
 from essen.evaluate.controls import (
     MODEL,
@@ -31,7 +32,6 @@ from essen.evaluate.controls import (
 )
 from essen.evaluate.measures import Measure
 from essen.evaluate.retrieval import Floats, Ints
-from essen.threads import threads
 
 HEAD = "head"
 PairFeatures = Callable[[Ints, Ints], Tensor]

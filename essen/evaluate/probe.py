@@ -12,9 +12,9 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from essen.computing import threads
 from essen.evaluate.controls import held_out_groups
 from essen.evaluate.retrieval import Floats, Ints
-from essen.threads import threads
 
 STEPS = 500
 

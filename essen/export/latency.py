@@ -8,13 +8,13 @@ from pathlib import Path
 
 import torch
 
+from essen.computing import threads
 from essen.config import ModelConfig
 from essen.evaluate.encoders import autocast
 from essen.export.folder import load_model
 from essen.export.onnx_model import OnnxModel
 from essen.export.parity import PairModel
 from essen.overview import PIECES, Latency
-from essen.threads import threads
 
 
 @dataclass(frozen=True, kw_only=True)

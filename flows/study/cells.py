@@ -70,7 +70,7 @@ def sets_of(scores: dict[str, Any]) -> tuple[str, ...]:
 
 def do_cell(cell: Cell) -> dict[str, Any]:
     """Do what is missing of a cell, and return what its results say; a function of the cell alone, but for seconds."""
-    from essen.threads import threads
+    from essen.computing import threads
 
     run = Workspace(cell.job.run)
     # A worker leaves signals to the process that started it, which ends it.

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from PIL import Image, ImageDraw
 
+from essen.computing import threads
 from essen.config import FusionConfig, ModelConfig, SamplingConfig, TextConfig, TrainConfig, VisionConfig
-from essen.threads import threads
 from pipeline import files
 from pipeline.sample import Sample, sample_uid
 from pipeline.shards.stage import write_manifest
