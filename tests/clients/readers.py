@@ -6,6 +6,7 @@
 import hashlib
 import io
 import json
+import os
 import subprocess
 import sys
 import tarfile
@@ -143,4 +144,6 @@ PACKAGES: dict[Callable[..., Samples], str] = {
 
 if __name__ == "__main__":
     reader = next(function for function in PACKAGES if function.__name__ == sys.argv[1])
-    print(json.dumps({"version": version(PACKAGES[reader]), "samples": reader(*sys.argv[2:])}))
+    print(json.dumps({"version": version(PACKAGES[reader]), "samples": reader(*sys.argv[2:])}), flush=True)
+    # All has been read by now; embedding-atlas leaves threads that can abort an interpreter which takes itself down.
+    os._exit(0)
