@@ -17,6 +17,7 @@ import json
 import math
 import multiprocessing
 import resource
+import shutil
 import threading
 import time
 from collections import defaultdict
@@ -143,6 +144,9 @@ def run_size(job: Job, folder: Path, size: int) -> list[Cost]:
     if steps:
         job.begin()
     for name in steps:
+        # What was finished or begun without being measured would seem to cost nothing.
+        Workspace(job.run).record_path(name).unlink(missing_ok=True)
+        shutil.rmtree(job.run / ".part", ignore_errors=True)
         costs.append(measured(job, name, folder / f"{size}-step.json"))
         print(f"{size:>9,} {line(costs[-1])}", flush=True)
         files.write_json(kept, {"costs": [asdict(each) for each in costs]})
