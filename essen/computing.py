@@ -5,7 +5,16 @@ from collections.abc import Callable, Iterator
 
 import torch
 
+from essen.config import TrainConfig
 from essen.model import Essen
+from pipeline.memory import kept_memory
+
+
+@contextlib.contextmanager
+def as_configured(config: TrainConfig) -> Iterator[None]:
+    """Compute as a training wants it, and as before at the end."""
+    with threads(config.threads), determinism(config.deterministic), kept_memory():
+        yield
 
 
 @contextlib.contextmanager

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from essen.adapt.learning import copy_model, count_learning, still
 from essen.batches import TrainingData, keep, open_training_data
-from essen.computing import compile_model, determinism, threads, uses_bf16
+from essen.computing import as_configured, compile_model, uses_bf16
 from essen.config import ModelConfig, TrainConfig
 from essen.distributed import Ranks, joined
 from essen.errors import EssenError, StopRequested
@@ -71,7 +71,7 @@ def train(
     """
     with joined() as ranks:
         model_config, train_config, stages, out = ranks.tell((model_config, train_config, stages, out))
-        with threads(train_config.threads), determinism(train_config.deterministic):
+        with as_configured(train_config):
             return _train(
                 model_config,
                 train_config,
@@ -93,11 +93,7 @@ def follow() -> None:
     with joined() as ranks:
         while (asked := ranks.tell(None)) is not None:
             model_config, train_config, stages, out = asked
-            with (
-                contextlib.suppress(EssenError),
-                threads(train_config.threads),
-                determinism(train_config.deterministic),
-            ):
+            with contextlib.suppress(EssenError), as_configured(train_config):
                 _train(model_config, train_config, stages, out, ranks=ranks)
 
 

@@ -43,6 +43,7 @@ from essen.evaluate.truth import truth_items, truth_measures, truth_slots
 from essen.evaluate.within import within_measures
 from essen.evaluate.zero_shot import class_scores, probe_measures, prompts, zero_shot_measures
 from pipeline import files
+from pipeline.memory import kept_memory
 
 FORMAT = "essen-scores/1"
 NAMED_ELSEWHERE_OR_WITHOUT_EFFECT: dict[str, Any] = {"batch_size": True, "head": {"teacher"}}
@@ -64,6 +65,7 @@ def score(spec: str, places: Sequence[Path], config: ScoreConfig) -> dict[str, A
     return score_encoder(load_encoder(spec, config), places, config)
 
 
+@kept_memory()
 def score_encoder(encoder: Encoder, places: Sequence[Path], config: ScoreConfig) -> dict[str, Any]:
     """Return the record of an encoder's scores; as `score`, for a model at hand.
 

@@ -18,6 +18,7 @@ from pipeline.measure.lexicon import lexicon_identity, write_lexicon_signals
 from pipeline.measure.open_clip_encoder import OpenClip, is_open_clip, open_clip_identity
 from pipeline.measure.parsers import parsers_identity
 from pipeline.measure.text_encoder import MiniLM, embed_captions, text_encoder_identity
+from pipeline.memory import kept_memory
 from pipeline.parts import Spread, here
 from pipeline.tables import read_columns
 from pipeline.workspace import Counts
@@ -115,6 +116,7 @@ def say_what_is_missing(languages: Mapping[str, Mapping[str, Any]], unlisted: Ma
         log.warning("%s: %s; null for it: lexicon.zipf_mean and zipf_min; caption.rarity counts in the run", lang, why)
 
 
+@kept_memory()
 def embed(config: EmbedConfig, run: Path, out: Path, *, spread: Spread = here) -> Counts:
     """Write ``embeddings/``: a vector for every distinct picture and for every distinct caption of the catalogue.
 
