@@ -12,7 +12,10 @@ UNKNOWN = ("NOASSERTION", "NONE", "")
 # ``LicenseRef-…-unversioned`` stands for a licence whose version its source does not state.
 CLASSES = (
     ("public domain", r"CC0-.*|CC-PDDC|CC-PDM-.*|PDDL-.*|Unlicense|0BSD|LicenseRef-Public-?Domain"),
-    ("permissive", r"MIT|MIT-(0|CMU|Modern-Variant)|Apache-.*|BSD-[1234]-Clause.*|ISC|Zlib|CDLA-Permissive-.*"),
+    (
+        "permissive",
+        r"MIT|MIT-(0|CMU|Modern-Variant)|Apache-.*|BSD-[1234]-Clause.*|ISC|Zlib|Unicode-.*|CDLA-Permissive-.*",
+    ),
     ("attribution", r"(LicenseRef-)?CC-BY-(\d.*|unversioned)|ODC-By-.*|OFL-.*"),
     (
         "share alike",

@@ -28,7 +28,7 @@ class Exclude(Config):
     skin_tones: bool = Field(default=True, description="skin-tone variants of a drawing that the set has without one")
 
 
-class NpmSource(Source):
+class NpmPackage(Config):
     """A package of the npm registry."""
 
     package: str = Field(description="name of the npm package", pattern=r"^(@[a-z0-9._-]+/)?[a-z0-9][a-z0-9._-]*$")
@@ -39,10 +39,13 @@ class NpmSource(Source):
     )
 
 
-class IconifySource(NpmSource):
-    """Named drawings of an icon set in Iconify's JSON form, published as an npm package."""
+class NpmSource(Source, NpmPackage):
+    """Drawings in a package of the npm registry."""
 
-    engine: Literal["iconify"] = "iconify"
+
+class IconSetSource(NpmSource):
+    """Drawings of one icon set in Iconify's JSON form."""
+
     exclude: Exclude = Exclude()
     size: int = Field(
         default=128, ge=8, le=4096, description="side of the square that a drawing is rendered into, in pixels"
@@ -52,6 +55,20 @@ class IconifySource(NpmSource):
     aliases: bool = Field(
         default=False, description="rows for further names of drawings, and for drawings turned or mirrored"
     )
+
+
+class IconifySource(IconSetSource):
+    """Drawings of an icon set, named as the set names them."""
+
+    engine: Literal["iconify"] = "iconify"
+
+
+class IconNamesSource(IconSetSource):
+    """Drawings of an icon set of emoji, named in any of the languages in which Unicode's CLDR names characters."""
+
+    engine: Literal["icon_names"] = "icon_names"
+    names: NpmPackage = Field(description="the npm package cldr-annotations-full")
+    languages: tuple[str, ...] = Field(min_length=1, description="of the captions, a row for each")
 
 
 class IconSetsSource(NpmSource):
@@ -372,6 +389,7 @@ AnySource = Annotated[
     | TuxpaintSource
     | OpenclipartSource
     | FramesSource
-    | IconSetsSource,
+    | IconSetsSource
+    | IconNamesSource,
     Field(discriminator="engine"),
 ]

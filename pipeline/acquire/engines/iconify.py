@@ -17,7 +17,7 @@ from pipeline.acquire.options import AcquireOptions
 from pipeline.acquire.packages.npm import npm_availability, obtain, read_json_member
 from pipeline.acquire.pictures.drawing import Drawing, drawn
 from pipeline.acquire.raw import RawRow
-from pipeline.acquire.sources import IconifySource
+from pipeline.acquire.sources import IconifySource, IconSetSource
 from pipeline.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -50,20 +50,19 @@ def rows(card: "Card", source: IconifySource, options: AcquireOptions, parts: Pa
     icons = load_set(source)
     if icons.licence != card.licence:
         raise ConfigError(f"data card {card.name} says {card.licence}, but {source.package} says {icons.licence}")
+    yield from drawn(islice(drawings(card, icons, source), options.limit), workers=options.workers)
+
+
+def drawings(card: "Card", icons: IconSet, source: IconSetSource) -> Iterator[Drawing]:
+    """Yield every icon with its row, in the package's order; what is left out has a reason and is not to be drawn."""
     names = canonical_names(icons, source)
     reasons = excluded(icons, source, names)
-    entries = (
-        Drawing(
-            _row(card, icons, name, names[name], reasons.get(name, "")),
-            svg_text(icons, name, source.size).encode(),
-            source.size,
-        )
-        for name in islice(listed(icons, source), options.limit)
-    )
-    yield from drawn(entries, workers=options.workers)
+    for name in listed(icons, source):
+        row = _row(card, icons, name, names[name], reasons.get(name, ""))
+        yield Drawing(row, svg_text(icons, name, source.size).encode(), source.size)
 
 
-def params(card: "Card", source: IconifySource, options: AcquireOptions) -> dict[str, Any]:
+def params(card: "Card", source: IconSetSource, options: AcquireOptions) -> dict[str, Any]:
     """Return what decides the outcome besides the card: the renderer, and what spells out the names."""
     from pipeline.acquire.card import load_card
 
@@ -79,7 +78,7 @@ def availability(card: "Card", source: IconifySource) -> str:
     return npm_availability(source.package, source.version, source.integrity)
 
 
-def load_set(source: IconifySource) -> IconSet:
+def load_set(source: IconSetSource) -> IconSet:
     """Obtain the package and read its icon set.
 
     Raises:
@@ -105,7 +104,7 @@ def icon_set(data: Mapping[str, Any], info: Mapping[str, Any], metadata: Mapping
     )
 
 
-def listed(icons: IconSet, source: IconifySource) -> list[str]:
+def listed(icons: IconSet, source: IconSetSource) -> list[str]:
     """Return the names that are rows: the icons, then the aliases if the card asks for them."""
     return [*icons.icons, *(icons.aliases if source.aliases else ())]
 
@@ -132,7 +131,7 @@ def category_of(icons: IconSet, name: str) -> str:
     return icons.category.get(name) or icons.category.get(resolved(icons, name).get("parent", ""), "")
 
 
-def canonical_names(icons: IconSet, source: IconifySource) -> dict[str, str]:
+def canonical_names(icons: IconSet, source: IconSetSource) -> dict[str, str]:
     """Return each icon's name as its words with hyphens between them; the name itself unless the card asks for more."""
     from pipeline.acquire.card import load_card
     from pipeline.acquire.engines.spelling import spell, spellings
@@ -148,7 +147,7 @@ def canonical_names(icons: IconSet, source: IconifySource) -> dict[str, str]:
     return {name: source.spelled.get(name) or spell(name, known) for name in names}
 
 
-def excluded(icons: IconSet, source: IconifySource, names: Mapping[str, str]) -> dict[str, str]:
+def excluded(icons: IconSet, source: IconSetSource, names: Mapping[str, str]) -> dict[str, str]:
     """Return the reason for every icon and alias that is left out: ``hidden``, ``flag`` or ``skin_tone``.
 
     Args:
