@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 DECIMALS = 12  # of a cosine in double precision, so that it does not depend on the order in which a machine adds
 BLOCK = (1_024, 2_048)  # rows and columns of the first pass; a block of bounds stays in a core's cache
-CHUNK = 65_536  # rows at once, for memory only
+CHUNK = 65_536  # candidates that are computed in full at once; rows from which on their features are float32
+PART = 4_096  # rows whose features are made at once, in double precision
 FEATURES = 2**19  # numbers of either side of the pairs that are computed in full at once; they fit a core's cache
 SMALL = 1e11  # multiplications up to which axes cost more than they save,
 AXES = 320  # and so many for each cube of the dimension, which is what finding the axes costs
@@ -151,9 +152,9 @@ def _bounds(vectors: "np.ndarray", cosine: float) -> "tuple[torch.Tensor, float]
     leading = _leading(vectors, axes, cosine)
     axes = axes[:, :leading]
     features = np.empty((rows, leading + 1), dtype=np.float64 if rows <= CHUNK else np.float32)
-    for start in range(0, rows, CHUNK):
-        block = vectors[start : start + CHUNK].astype(np.float64)
-        features[start : start + CHUNK] = _leading_and_rest(block, axes)
+    for start in range(0, rows, PART):
+        block = vectors[start : start + PART].astype(np.float64)
+        features[start : start + PART] = _leading_and_rest(block, axes)
     # 1e-7: the axes are orthonormal, and the norms right, to far less; features are rounded to single precision.
     return _as_tensor(features, cosine - (leading + 8) * FLOAT32 * 1.01 - 1e-7)
 
@@ -211,7 +212,7 @@ def _as_tensor(features: "np.ndarray", least: float) -> "tuple[torch.Tensor, flo
     if not len(single) or not torch.ops.mkldnn._is_mkldnn_bf16_supported():
         return single, least
     half = single.bfloat16()
-    error = max(float((part - half[start : start + CHUNK].float()).norm(dim=1).max()) for start, part in _parts(single))
+    error = max(float((part - half[start : start + PART].float()).norm(dim=1).max()) for start, part in _parts(single))
     largest = max(float(part.norm(dim=1).max()) for _, part in _parts(single)) + error
     margin = 1.01 * (2 * error * largest + BFLOAT16 * largest**2)
     product = (half[: BLOCK[0]] @ half[: BLOCK[1]].T).float() - single[: BLOCK[0]] @ single[: BLOCK[1]].T
@@ -221,7 +222,7 @@ def _as_tensor(features: "np.ndarray", least: float) -> "tuple[torch.Tensor, flo
 
 
 def _parts(rows: "torch.Tensor") -> "list[tuple[int, torch.Tensor]]":
-    return [(start, rows[start : start + CHUNK]) for start in range(0, len(rows), CHUNK)]
+    return [(start, rows[start : start + PART]) for start in range(0, len(rows), PART)]
 
 
 def _candidates(features: "torch.Tensor", least: float) -> "Iterator[tuple[np.ndarray, np.ndarray]]":

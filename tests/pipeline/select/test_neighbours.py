@@ -82,7 +82,7 @@ def test_threads_blocks_precision_and_order_change_nothing(monkeypatch: pytest.M
     assert {tuple(sorted((int(order[a]), int(order[b])))): cosine for (a, b), cosine in turned.items()} == expected
     monkeypatch.setattr(neighbours, "SMALL", 0)
     monkeypatch.setattr(neighbours, "AXES", 0)
-    changes = (("SMALL", 1e11), ("BLOCK", (64, 192)), ("LEADING", (4,)), ("LEADING", ()), ("CHUNK", 100))
+    changes = (("SMALL", 1e11), ("BLOCK", (64, 192)), ("LEADING", (4,)), ("LEADING", ()), ("CHUNK", 100), ("PART", 100))
     for name, value in (*changes, ("FEATURES", 1_000), ("SAMPLE", 70), ("PROBE", 30)):
         with monkeypatch.context() as patch:
             patch.setattr(neighbours, name, value)
