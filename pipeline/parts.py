@@ -20,6 +20,7 @@ from typing import NamedTuple, NoReturn, Protocol, TypeVar
 
 from pipeline import files
 from pipeline.errors import ConfigError, DataError, PipelineError
+from pipeline.memory import kept_memory
 from pipeline.parallel import ordered_map
 
 Made = TypeVar("Made")
@@ -129,6 +130,7 @@ def spread_in_parts(
     return spread
 
 
+@kept_memory()
 def do_part(request: Path, sha256: str) -> str:
     """Do a part, or find it done, and return the sha256 of its result.
 
