@@ -1,6 +1,7 @@
 """Parquet in and out, with bytes that depend on the values alone."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
+ROW_GROUP = 65_536  # rows
+
+
 def write_table(path: Path, columns: "Mapping[str, Sequence[Any]] | pa.Table") -> None:
     """Write columns of equal length to a parquet file, atomically and reproducibly.
 
@@ -17,12 +21,26 @@ def write_table(path: Path, columns: "Mapping[str, Sequence[Any]] | pa.Table") -
         ValueError: the columns differ in length, or a column mixes types.
     """
     import pyarrow as pa
+
+    write_tables(path, [columns if isinstance(columns, pa.Table) else pa.table(dict(columns))])
+
+
+def write_tables(path: Path, tables: "Iterable[pa.Table]") -> None:
+    """Write tables, one at least, one after the other, as `write_table` writes them put together.
+
+    Args:
+        path: of the file.
+        tables: of one schema; all but the last with a multiple of `ROW_GROUP` rows, else the bytes are others.
+    """
     import pyarrow.parquet as pq
 
-    table = columns if isinstance(columns, pa.Table) else pa.table(dict(columns))
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
-    pq.write_table(table, part, compression="zstd", row_group_size=65_536)
+    waiting = iter(tables)
+    first = next(waiting)
+    with pq.ParquetWriter(part, first.schema, compression="zstd") as writer:
+        for table in chain([first], waiting):
+            writer.write_table(table, row_group_size=ROW_GROUP)
     sync_file(part)
     part.replace(path)
 

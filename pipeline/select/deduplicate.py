@@ -7,7 +7,7 @@ further caption of that picture, as a pair with a uid of its own; see `pipeline.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from pipeline.sample import sample_uid
 from pipeline.select.config import DuplicateConfig
@@ -15,7 +15,9 @@ from pipeline.select.duplicates import Partner, Scores, close_pairs, greedy_lead
 from pipeline.select.kept import Catalogue, Pair
 from pipeline.select.pictures import Gallery, Picture, read_gallery
 from pipeline.select.verdict import Drop
-from pipeline.tables import read_table, write_table
+from pipeline.tables import ROW_GROUP, read_table, write_tables
+
+PAIRS = 16 * ROW_GROUP  # pairs whose names are written out at once, for memory only
 
 
 class Sample(NamedTuple):
@@ -111,11 +113,16 @@ def _merged(gallery: Gallery, dropped: Mapping[int, Partner], samples: Mapping[s
 
 def write_pairs(path: Path, gallery: Gallery, scores: Scores) -> None:
     """Write all scores of the pairs, with the image hashes in place of the rows."""
-    names = [picture.sha256 for picture in gallery.pictures]
-    columns: dict[str, Any] = {each.name: getattr(scores, each.name) for each in fields(Scores)}
-    for name in ("first", "second"):
-        columns[name] = [names[row] for row in columns[name].tolist()]
-    write_table(path, columns)
+    import pyarrow as pa
+
+    names = pa.array([picture.sha256 for picture in gallery.pictures], pa.string())
+
+    def part(start: int) -> pa.Table:
+        rows = slice(start, start + PAIRS)
+        columns = {each.name: pa.array(getattr(scores, each.name)[rows]) for each in fields(Scores)}
+        return pa.table(columns | {name: names.take(columns[name]) for name in ("first", "second")})
+
+    write_tables(path, map(part, range(0, max(1, len(scores.first)), PAIRS)))
 
 
 def read_pairs(path: Path, pictures: Sequence[str]) -> Scores:

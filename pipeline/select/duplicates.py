@@ -210,12 +210,15 @@ def tiers(config: DuplicateConfig, scores: Scores) -> "dict[str, np.ndarray]":
 
 
 def reasons(config: DuplicateConfig, scores: Scores) -> "np.ndarray":
-    """Return the (P,) reasons for which pairs are one picture; empty where they are two."""
+    """Return the (P,) reasons for which pairs are one picture, as Python's strings; empty where they are two."""
     import numpy as np
 
     found = tiers(config, scores)
     near = found["perceptual"] | found["semantic"] | found["lines"]
-    return np.select([found["exact"], near, found["redrawn"]], [PIXELS, NEAR, REDRAWN], default="")
+    numbers = np.select(
+        [found["exact"], near, found["redrawn"]], [np.int8(1), np.int8(2), np.int8(3)], default=np.int8(0)
+    )
+    return np.array(["", PIXELS, NEAR, REDRAWN], dtype=object)[numbers]
 
 
 def greedy_leader(count: int, scores: Scores, reason: "np.ndarray") -> dict[int, Partner]:
