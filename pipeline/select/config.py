@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from pipeline.config import Config
 from pipeline.measure.language import UNDECIDED
@@ -167,7 +167,7 @@ class SplitConfig(Config):
         default={}, description="name of the test set by corpus, or by CORPUS/CATEGORY [test_names]"
     )
     by_language: bool = Field(
-        default=False, description="a test set for each language of captions, its code behind the name"
+        default=False, description="a test set for each language of captions, the style too, its code behind the name"
     )
     seed: int = Field(default=0, ge=0, description="another seed is another split")
 
@@ -176,6 +176,13 @@ class SplitConfig(Config):
         if self.validation + max([self.test, *self.test_of.values()]) >= 1:
             raise ValueError("validation and test leave nothing to train on")
         return self
+
+    @field_validator("test_sets")
+    @classmethod
+    def _style_is_taken(cls, value: dict[str, str]) -> dict[str, str]:
+        if taken := [name for name in value.values() if name.startswith("test_style")]:
+            raise ValueError(f"{taken[0]}: names from test_style on are those of the held-out corpus; choose another")
+        return value
 
 
 class SelectConfig(Config):

@@ -84,13 +84,17 @@ def assign(config: SplitConfig, members: Sequence[Member], component: Sequence[s
             split = TEST
         elif split == TRAIN and member.corpus == config.held_out and member.image_sha256 not in shared:
             split = STYLE
-        splits.append(_test_set(config, member) if split == TEST else split)
+        splits.append(split if split in (TRAIN, VALIDATION) else _test_set(config, member, split))
     return splits
 
 
-def _test_set(config: SplitConfig, member: Member) -> str:
-    name = _by_kind(config.test_sets, member, TEST)
+def _test_set(config: SplitConfig, member: Member, split: str) -> str:
+    name = _by_kind(config.test_sets, member, TEST) if split == TEST else split
     return f"{name}_{member.lang}" if config.by_language else name
+
+
+def _is_style(split: str) -> bool:
+    return split == STYLE or split.startswith(f"{STYLE}_")
 
 
 def _test_shares(config: SplitConfig, members: Sequence[Member], component: Sequence[str]) -> dict[str, float]:
@@ -144,6 +148,7 @@ def check_leaks(
         side = sides.setdefault(member.image_sha256, set())
         side.add("train" if split == TRAIN else "asked")
     both = {"train", "asked"}
+    unknown = {split for split in splits if split != TRAIN and not _is_style(split)}
     words = [same_words(member.caption) for member in members]
     by_pixels: dict[str, set[str]] = {}
     for image, side in sides.items():
@@ -152,8 +157,8 @@ def check_leaks(
         ("pictures", sum(side == both for side in sides.values())),
         ("pixels of pictures", sum(side == both for side in by_pixels.values())),
         ("near-duplicates", sum((sides.get(a, set()) | sides.get(b, set())) == both for a, b in near)),
-        ("groups", len(_of(component, splits, {TRAIN}) & _of(component, splits, set(splits) - {TRAIN, STYLE}))),
-        ("captions", len(_of(words, splits, {TRAIN}) & _of(words, splits, set(splits) - {TRAIN, STYLE}))),
+        ("groups", len(_of(component, splits, {TRAIN}) & _of(component, splits, unknown))),
+        ("captions", len(_of(words, splits, {TRAIN}) & _of(words, splits, unknown))),
     ]
     for what, number in crossing:
         if number:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from pipeline.errors import ConfigError, DataError
 from pipeline.select.config import SplitConfig
@@ -190,6 +191,21 @@ def test_a_naive_split_of_real_stories_leaks_and_ours_does_not(corpora: Path) ->
         assert leaked(members, [splits[m.uid] for m in members]) == 0
         counts = Counter(splits.values())
         assert counts["train"] > 0.7 * len(members) and counts["test_names"] > 0 and counts["validation"] > 0
+
+
+def test_the_held_out_style_is_asked_in_each_language_by_itself() -> None:
+    members = [
+        Member(f"{style}-{n}-{lang}", style, f"name {n}", f"{lang} {n}", f"{style} {n}", "", lang)
+        for style in STYLES
+        for n in range(50)
+        for lang in ("sw", "fr")
+    ]
+    splits = split_of(SplitConfig(held_out="fxemoji", test=0.2, validation=0, by_language=True), members)
+    asked = {split for uid, split in splits.items() if uid.startswith("fxemoji")}
+    assert asked == {"test_style_sw", "test_style_fr", "test_names_sw", "test_names_fr"}
+    assert all(split.endswith(uid[-2:]) for uid, split in splits.items() if split != "train")
+    with pytest.raises(ValidationError, match="names from test_style on are those of the held-out corpus"):
+        SplitConfig(test_sets={"fxemoji": "test_style_sw"})
 
 
 def test_a_page_and_its_translations_fall_into_one_part_whatever_their_groups_and_corpora_are() -> None:
