@@ -138,7 +138,7 @@ def _selection(recipe: Recipe, around: Surroundings, cards: "list[Card]") -> lis
                 facts={name: asdict(fact) for name, fact in facts.items()},
                 evaluation={entry.name: content_digest(entry.path) for entry in contamination.sets},
             ),
-            version=2,
+            version=3,
         ),
         Step(
             name="index",
