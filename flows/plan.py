@@ -120,7 +120,10 @@ def _selection(recipe: Recipe, around: Surroundings, cards: "list[Card]") -> lis
 
     run, encoder = around.run, recipe.embed.image_folder
     corpora = [card.name for card in cards]
-    facts = {card.name: CorpusFacts(card.child_directed, card.imagery) for card in cards}
+    facts = {
+        card.name: CorpusFacts(card.child_directed, card.imagery, english_groups=card.source.engine == "icon_names")
+        for card in cards
+    }
     safety = recipe.select.safety.at(around.folder)
     contamination = recipe.select.contamination.at(around.folder)
     selecting = recipe.select.model_copy(update={"safety": safety, "contamination": contamination})

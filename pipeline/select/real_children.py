@@ -40,10 +40,17 @@ CHILD_WORDS = Heading(
 
 @dataclass(frozen=True, slots=True)
 class CorpusFacts:
-    """What the card of a corpus says that safety depends on."""
+    """What the card of a corpus says that safety depends on.
+
+    Attributes:
+        child_directed: whether it was made for children.
+        imagery: what its pictures are.
+        english_groups: whether groups are the pictures' English names, in whatever language the captions are.
+    """
 
     child_directed: bool = False
     imagery: Imagery = "mixed"
+    english_groups: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +64,7 @@ class Sample:
     place: tuple[Path, int, int]
     lemmas: tuple[str, ...]
     lang: str
+    group: str
 
 
 def real_child_drops(

@@ -51,7 +51,7 @@ def safety_drops(
     wanted = set(remaining)
     samples = [sample for sample in read_samples(run) if sample.uid in wanted]
     lists = {lang: read_word_list(path) for lang, path in config.word_lists.items()}
-    drops = {} if config.on_hit == "off" else _unsafe(config, samples, lists)
+    drops = {} if config.on_hit == "off" else _unsafe(config, samples, lists, facts)
     stopped = [
         sample
         for sample in samples
@@ -99,12 +99,12 @@ def _say_what_is_held_to_english(samples: Iterable[Sample], lists: Mapping[str, 
 
 def read_samples(run: Path) -> list[Sample]:
     """Return what safety asks of the samples of a run, in the catalogue's order."""
-    names = ["uid", "corpus", "image_sha256", "caption", "raw_shard", "raw_offset", "raw_size", "lang"]
+    names = ["uid", "corpus", "image_sha256", "caption", "raw_shard", "raw_offset", "raw_size", "lang", "group"]
     catalogue = read_columns(run / "signals/samples.parquet", names)
     lemmas = read_columns(run / "signals/caption.parquet", ["nouns", "verbs"])
     return [
-        Sample(uid, corpus, image, caption, (run / shard, offset, size), (*(nouns or ()), *(verbs or ())), lang)
-        for uid, corpus, image, caption, shard, offset, size, lang, nouns, verbs in zip(
+        Sample(uid, corpus, image, caption, (run / shard, offset, size), (*(nouns or ()), *(verbs or ())), lang, group)
+        for uid, corpus, image, caption, shard, offset, size, lang, group, nouns, verbs in zip(
             *catalogue.values(), *lemmas.values(), strict=True
         )
     ]
@@ -118,9 +118,15 @@ def unsafe_images(run: Path) -> frozenset[str]:
 
 
 def _unsafe(
-    config: SafetyConfig, samples: Sequence[Sample], lists: Mapping[str, Mapping[str, Heading]]
+    config: SafetyConfig,
+    samples: Sequence[Sample],
+    lists: Mapping[str, Mapping[str, Heading]],
+    facts: Mapping[str, CorpusFacts],
 ) -> dict[str, Drop]:
-    """Return the samples with unsafe words, by the list of their language, and all of unsafe pictures."""
+    """Return the samples with unsafe words, by the list of their language, and all of unsafe pictures.
+
+    A picture with an English name is held to the English list by that, too, whatever it is called in a caption.
+    """
     known = list(dict.fromkeys(name for words in (word_list(), *lists.values()) for name in words if name != CHILDREN))
     unknown = sorted(set(config.headings) - set(known))
     if unknown:
@@ -133,7 +139,11 @@ def _unsafe(
         if sample.caption.casefold() in allowed:
             continue
         listing = lists.get(base_language(sample.lang), word_list())
-        if heading := unsafe_heading(sample.caption, sample.lemmas, headings, listing):
+        heading = unsafe_heading(sample.caption, sample.lemmas, headings, listing)
+        named = facts.get(sample.corpus, CorpusFacts()).english_groups and sample.group.casefold() not in allowed
+        if named and not heading:
+            heading = unsafe_heading(sample.group, (), headings, word_list())
+        if heading:
             drops[sample.uid] = Drop(SAFETY, f"unsafe_{heading}")
     hashes = [entry for entry in config.hash_lists if entry.kind == "pdq"]
     if hashes:

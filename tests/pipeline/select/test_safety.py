@@ -320,6 +320,19 @@ def test_a_language_has_a_list_of_its_own_or_is_held_to_the_english_one_with_a_w
         safety_sources(config)
 
 
+def test_a_picture_is_held_to_the_english_list_by_its_english_name_too(tmp_path: Path) -> None:
+    captions = ["bunduki", "kikombe cha bia", "mbwa"]
+    run = in_language(make_run(tmp_path, captions, {"a": [picture(number) for number in range(3)]}), "sw")
+    columns = read_columns(run / "signals/samples.parquet")
+    english = dict(zip(captions, ("water pistol", "beer mug", "dog"), strict=True))
+    groups = [english[caption] for caption in columns["caption"]]
+    write_table(run / "signals/samples.parquet", {**columns, "group": groups})
+    named = {"a": CorpusFacts(english_groups=True)}
+    assert reasons(run, safety_drops(DROP, run, everything(run), named)) == {"kikombe cha bia": "unsafe_alcohol"}
+    assert not safety_drops(DROP, run, everything(run), {})
+    assert not safety_drops(DROP.model_copy(update={"allow": ("Beer mug",)}), run, everything(run), named)
+
+
 def test_a_childs_words_are_those_of_the_language_and_its_phrases_are_whole(tmp_path: Path) -> None:
     captions = ["Il aime son chien.", "une petite fille", "une petite maison"]
     run = in_language(make_run(tmp_path, captions, {"a": [picture(number) for number in range(3)]}), "fr")
